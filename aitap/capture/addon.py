@@ -1,0 +1,210 @@
+"""The mitmproxy addon: hooks of a few lines each, in which nothing can go wrong for the traffic.
+
+A response of a model is streamed through a tap, never held back and never changed. The original host
+and path are read before any other script may redirect the request. Whatever fails in here is logged
+and counted, and the flow goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Optional
+
+from mitmproxy import ctx, exceptions, flow, http
+
+from aitap.capture.identity import local_user
+from aitap.capture.pipeline import Exchange, Pipeline, header_map
+from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.routes import Route, Router
+from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
+from aitap.storage.database import StorageError, open_database
+from aitap.storage.users import ensure_user
+from aitap.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mitmproxy.addonmanager import Loader
+
+__all__ = ["Recorder"]
+
+logger = logging.getLogger(__name__)
+
+_LARGE = 1024 * 1024
+
+
+def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
+    """No exception of ours leaves a hook: mitmproxy would log it, but later hooks of this flow count on us too."""
+
+    @functools.wraps(hook)
+    def guarded(self: Recorder, subject: Any) -> None:
+        try:
+            hook(self, subject)
+        except Exception:
+            self.hook_errors += 1
+            logger.exception("aitap: %s failed; the traffic is not affected", hook.__name__)
+
+    return guarded
+
+
+class Recorder:
+    """Records what AI clients say to AI providers."""
+
+    def __init__(self) -> None:
+        self.hook_errors = 0
+        self.writer: Writer | None = None
+        self.pipeline: Pipeline | None = None
+        self._router = Router()
+        self._exchanges: dict[str, Exchange] = {}
+
+    # Life of the proxy
+
+    def load(self, loader: Loader) -> None:
+        """Every setting is an option of mitmproxy's, too."""
+        for name, field in SETTINGS.items():
+            loader.add_option(f"aitap_{name}", Optional[str], None, field.metadata["help"])  # type: ignore[arg-type]
+
+    def running(self) -> None:
+        """Open the database and start recording; a proxy that could not record does not come up."""
+        try:
+            check_options(ctx.options.deferred)
+            self._start(_settings())
+        except (SettingsError, StorageError) as error:
+            # Logged as an error before startup is over, it makes mitmproxy exit.
+            logger.exception("aitap: %s", error)
+
+    def configure(self, updated: set[str]) -> None:
+        """Refuse a bad option right where it is given."""
+        if not any(f"aitap_{name}" in updated for name in SETTINGS):
+            return
+        try:
+            _settings()
+        except SettingsError as error:
+            raise exceptions.OptionsError(f"aitap: {error}") from None  # type: ignore[no-untyped-call]
+
+    def _start(self, settings: Settings) -> None:
+        database = open_database(settings.database_url, migrate=True)
+        user_id, username = local_user()
+        ensure_user(database, user_id, username)
+        self.writer = Writer(database, flush_interval=settings.flush_interval, retention=settings.retention)
+        self.writer.start()
+        environment = Environment(user_id, settings.capture)
+        self.pipeline = Pipeline(
+            environment,
+            self.writer,
+            announce_after=settings.flush_interval,
+            call_later=asyncio.get_running_loop().call_later,
+        )
+        self.pipeline.start()
+        logger.info("aitap: recording to %s", settings.database_url)
+
+    def done(self) -> None:
+        """Decode and write everything that is left, also of exchanges still open."""
+        if self.pipeline is not None and not self.pipeline.close(5):
+            logger.error("aitap: decoding did not finish in time")
+        if self.writer is not None:
+            complete = self.writer.close(10)
+            if not complete or self.writer.stats.lost:
+                logger.error("aitap: %d records were lost", self.writer.stats.lost + self.writer.stats.queued)
+        self.pipeline = self.writer = None
+
+    # Life of an exchange
+
+    @_harmless
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Is this a call of a model? The answer must come before other scripts change where it goes."""
+        request = flow.request
+        if self.pipeline is None or request.method != "POST":
+            return
+        path, _, query = request.path.partition("?")
+        for host in dict.fromkeys((request.pretty_host, request.host, flow.client_conn.sni or "")):
+            route = self._router.route(host.lower(), path)
+            if route is not None:
+                head = functools.partial(_head, route, flow.request, host.lower(), path, query)
+                self._exchanges[flow.id] = Exchange(self.pipeline, head)
+                return
+
+    @_harmless
+    def request(self, flow: http.HTTPFlow) -> None:
+        """The body is whole (mitmproxy holds it); it is taken by reference."""
+        exchange = self._exchanges.get(flow.id)
+        if exchange is not None:
+            exchange.begin(flow.request.raw_content or b"", time.time())
+
+    @_harmless
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Stream the answer, and what is long or endless from other hosts too."""
+        response = flow.response
+        if response is None:
+            return
+        exchange = self._exchanges.get(flow.id)
+        if exchange is None:
+            if response.stream is False and response.status_code != 101 and _is_long(response):
+                response.stream = True
+            return
+        exchange.respond(response.status_code, response.headers.fields, time.time())
+        earlier = response.stream
+        response.stream = _after(earlier, exchange.tap) if callable(earlier) else exchange.tap
+
+    @_harmless
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The last byte has come."""
+        exchange = self._exchanges.pop(flow.id, None)
+        if exchange is None or flow.response is None:
+            return
+        if flow.response.raw_content:  # set by another script or a replay: it never went through the tap
+            exchange.tap(flow.response.raw_content)
+        exchange.end(time.time())
+
+    @_harmless
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The exchange broke off: by the client, the provider or the network."""
+        exchange = self._exchanges.pop(flow.id, None)
+        if exchange is None:
+            return
+        message = flow.error.msg if flow.error else "the connection broke"
+        exchange.end(time.time(), failure=message, cancelled=_by_client(flow, message))
+
+
+def _settings() -> Settings:
+    return load({name: getattr(ctx.options, f"aitap_{name}") for name in SETTINGS})
+
+
+def _by_client(broken: flow.Flow, message: str) -> bool:
+    """Whether the client went first. mitmproxy tells only by its words and by the state of the connection."""
+    if "by client" in message or message.startswith("Client disconnected"):
+        return True
+    return broken.client_conn.timestamp_end is not None and "server" not in message.lower()
+
+
+def _is_long(response: http.Response) -> bool:
+    length = response.headers.get("content-length", "")
+    return not length.isdecimal() or int(length) > _LARGE
+
+
+def _after(earlier: Any, tap: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
+    """Another script streams already: its output is what the client gets, so that is what is tapped."""
+
+    def stream(data: bytes) -> Any:
+        chunks = earlier(data)
+        if isinstance(chunks, bytes):
+            return tap(chunks)
+        return [tap(chunk) for chunk in chunks]
+
+    return stream
+
+
+def _head(route: Route, request: http.Request, host: str, path: str, query: str) -> RequestHead:
+    return RequestHead(
+        route=route,
+        method=request.method,
+        host=host,
+        path=path,
+        query=query,
+        http_version=request.http_version,
+        headers=header_map(request.headers.fields),
+        started_at=request.timestamp_start,
+    )

@@ -1,0 +1,443 @@
+"""Anthropic Messages (``POST /v1/messages``), JSON and event stream.
+
+Protocol facts are Anthropic's public API reference ("Messages", "Streaming messages"): usage in
+``message_delta`` is cumulative, so the last value of each counter wins; a message is whole with
+``message_stop``; ``ping`` and unknown events mean nothing. Input tokens exclude cached ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aitap.capture.facts import (
+    Attachment,
+    ErrorFact,
+    Message,
+    RequestFacts,
+    ResponseFacts,
+    ThoughtFact,
+    ToolFact,
+    UsageFact,
+)
+from aitap.capture.wire import jsontext
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str
+from aitap.record import ToolKind, ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["AnthropicMessages", "MessageDecoder"]
+
+Raw = msgspec.Raw
+_NONE = Raw(b"")
+
+
+class _Body(msgspec.Struct):
+    model: Raw = _NONE
+    messages: list[Raw] = []
+    system: Raw = _NONE
+    tools: Raw = _NONE
+    stream: Raw = _NONE
+    max_tokens: Raw = _NONE
+    metadata: Raw = _NONE
+    output_config: Raw = _NONE
+    output_format: Raw = _NONE
+    diagnostics: Raw = _NONE
+
+
+class _Role(msgspec.Struct):
+    role: str = ""
+
+
+_body = msgspec.json.Decoder(_Body)
+_role = msgspec.json.Decoder(_Role)
+
+
+def _value(raw: Raw) -> Any:
+    if not raw:
+        return None
+    try:
+        return jsontext.decode(raw)
+    except jsontext.NotJSON:
+        return None
+
+
+class AnthropicMessages:
+    """The dialect ``anthropic.messages``."""
+
+    name = "anthropic.messages"
+
+    def request(self, body: bytes) -> RequestFacts:
+        parts: _Body | None = jsontext.split(body, _body)
+        if parts is None:
+            return RequestFacts()
+        messages = parts.messages
+        facts = RequestFacts(
+            model=as_str(_value(parts.model)) or "",
+            streaming=bytes(parts.stream) == b"true",
+            newest=_newest(messages),
+            system=_system(parts.system),
+            has_tools=len(parts.tools) > len(b"[]") and bytes(parts.tools) != b"null",
+            max_tokens=as_int(_value(parts.max_tokens)),
+            output_schema=bool(parts.output_format) or b'"format"' in bytes(parts.output_config),
+            conversation=lambda: [_outline(item) for item in messages],
+        )
+        if user_id := as_str(as_dict(_value(parts.metadata)).get("user_id")):
+            facts.body_ids["metadata.user_id"] = user_id
+        # Claude Code says which answer it speaks after, also where it answers no tool call and no person spoke.
+        if previous := as_str(as_dict(_value(parts.diagnostics)).get("previous_message_id")):
+            facts.body_ids["diagnostics.previous_message_id"] = previous
+        return facts
+
+    def decoder(self) -> MessageDecoder:
+        return MessageDecoder()
+
+
+def _system(raw: Raw) -> str:
+    """The system text, without the accounting line that Claude Code puts first."""
+    value = _value(raw)
+    texts = [value] if isinstance(value, str) else [as_str(as_dict(part).get("text")) or "" for part in as_list(value)]
+    return "\n".join(text for text in texts if not text.startswith("x-anthropic-billing-header:"))[:2000]
+
+
+def _newest(messages: list[Raw]) -> list[Message]:
+    newest = []
+    for item in reversed(messages):
+        role = jsontext.split(item, _role)
+        if role is not None and role.role == "assistant":
+            break
+        newest.append(_message(item))
+    newest.reverse()
+    return newest
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
+class _Light(msgspec.Struct):
+    role: str = ""
+    content: str | list[_Part] = ""
+
+
+_light = msgspec.json.Decoder(_Light)
+
+
+def _outline(item: Raw) -> Message:
+    """Who speaks and the text of it; everything else of the message is skipped, not decoded."""
+    try:
+        message = _light.decode(item)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _message(item)
+    if message.role != "user":
+        return Message(role="assistant" if message.role == "assistant" else "other")
+    if isinstance(message.content, str):
+        return Message(role="user", texts=[message.content])
+    texts = [part.text for part in message.content if part.type == "text" and part.text]
+    only_results = not texts and any(part.type == "tool_result" for part in message.content)
+    return Message(role="tool" if only_results else "user", texts=texts)
+
+
+def _message(item: Raw) -> Message:
+    message = as_dict(_value(item))
+    role = message.get("role")
+    content = message.get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else as_list(content)
+    found = Message(role="user" if role == "user" else "assistant" if role == "assistant" else "other")
+    for part in map(as_dict, parts):
+        match part.get("type"):
+            case "text":
+                if text := as_str(part.get("text")):
+                    found.texts.append(text)
+            case "tool_result":
+                if result := _result(part):
+                    found.results.append(result)
+            case "tool_use":
+                found.calls.append(f"{part.get('name')}:{part.get('id')}")
+            case "image" | "document" as kind:
+                found.attachments.append(_attachment(kind, as_dict(part.get("source"))))
+    return found
+
+
+def _result(part: dict[str, Any]) -> ToolResult | None:
+    call_id = as_str(part.get("tool_use_id"))
+    content = part.get("content")
+    size = len(content.encode()) if isinstance(content, str) else len(msgspec.json.encode(content)) if content else 0
+    return (
+        ToolResult(call_id=call_id, status="error" if part.get("is_error") is True else "ok", size=size)
+        if call_id
+        else None
+    )
+
+
+def _attachment(kind: str, source: dict[str, Any]) -> Attachment:
+    data = source.get("data")
+    return Attachment(
+        type=kind,
+        media_type=as_str(source.get("media_type")),
+        bytes=len(data) * 3 // 4 if isinstance(data, str) else None,
+        uri=as_str(source.get("url")) or as_str(source.get("file_id")),
+    )
+
+
+class _Block(msgspec.Struct):
+    """A content block as it stands in a message, its tool input still the provider's own text."""
+
+    type: str = ""
+    id: Raw = _NONE
+    name: Raw = _NONE
+    text: Raw = _NONE
+    thinking: Raw = _NONE
+    input: Raw = _NONE
+    server_name: Raw = _NONE
+    tool_use_id: Raw = _NONE
+    is_error: Raw = _NONE
+    content: Raw = _NONE
+
+
+class _Start(msgspec.Struct):
+    index: int
+    content_block: _Block
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    partial_json: str = ""
+    thinking: str = ""
+
+
+class _DeltaEvent(msgspec.Struct):
+    index: int
+    delta: _Delta
+
+
+class _Document(msgspec.Struct):
+    type: Raw = _NONE
+    id: Raw = _NONE
+    model: Raw = _NONE
+    content: Raw = _NONE
+    stop_reason: Raw = _NONE
+    usage: Raw = _NONE
+    error: Raw = _NONE
+    input_tokens: Raw = _NONE
+
+
+_start = msgspec.json.Decoder(_Start)
+_delta = msgspec.json.Decoder(_DeltaEvent)
+_document = msgspec.json.Decoder(_Document)
+_block = msgspec.json.Decoder(_Block)
+
+_TOOLS: dict[str, ToolKind] = {"tool_use": "function", "server_tool_use": "server", "mcp_tool_use": "mcp"}
+
+
+class _Open:
+    """A block of a stream, from its start to its stop."""
+
+    __slots__ = ("block", "closed", "pieces")
+
+    def __init__(self, block: _Block) -> None:
+        self.block = block
+        self.pieces: list[str] = []
+        self.closed = False
+
+
+class MessageDecoder:
+    """Decoder of one Messages response."""
+
+    def __init__(self) -> None:
+        self.skip: tuple[bytes, ...] = ()
+        self._facts = ResponseFacts()
+        self._usage: dict[str, Any] = {}
+        self._blocks: dict[int, _Open] = {}
+        self._stopped = False
+
+    def event(self, kind: bytes, data: bytes, at: float) -> None:
+        facts = self._facts
+        match kind:
+            case b"content_block_delta":
+                self._on_delta(data)
+            case b"content_block_start":
+                if facts.first_output_at is None:
+                    facts.first_output_at = at
+                self._on_start(data)
+            case b"content_block_stop":
+                opened = self._blocks.get(as_int(as_dict(_decoded(data)).get("index")) or 0)
+                if opened is not None:
+                    opened.closed = True
+            case b"ping":
+                pass
+            case _:
+                self._on_other(data, at)
+
+    def _on_start(self, data: bytes) -> None:
+        try:
+            event = _start.decode(data)
+        except msgspec.DecodeError:
+            return
+        self._blocks[event.index] = _Open(event.content_block)
+        if event.content_block.type == "text":
+            # Its deltas are answer text, which is no fact. Providers write JSON with or without blanks.
+            self.skip += (
+                b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,' % event.index,
+                b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": %d,' % event.index,
+            )
+
+    def _on_delta(self, data: bytes) -> None:
+        try:
+            event = _delta.decode(data)
+        except msgspec.DecodeError:
+            return
+        opened = self._blocks.get(event.index)
+        if opened is None:
+            return
+        if event.delta.type == "input_json_delta":
+            opened.pieces.append(event.delta.partial_json)
+        elif event.delta.type == "thinking_delta":
+            opened.pieces.append(event.delta.thinking)
+
+    def _on_other(self, data: bytes, at: float) -> None:
+        event = as_dict(_decoded(data))
+        match event.get("type"):
+            case "message_start":
+                message = as_dict(event.get("message"))
+                self._facts.response_id = as_str(message.get("id"))
+                self._facts.model = as_str(message.get("model"))
+                self._count(as_dict(message.get("usage")))
+            case "message_delta":
+                reason = as_str(as_dict(event.get("delta")).get("stop_reason"))
+                self._facts.stop_reason = reason or self._facts.stop_reason
+                self._count(as_dict(event.get("usage")))
+            case "message_stop":
+                self._stopped = True
+            case "error":
+                self._facts.error = _error(event)
+            case "content_block_start":
+                # A stream without event names says the type in its data alone.
+                self.event(b"content_block_start", data, at)
+            case "content_block_delta":
+                self._on_delta(data)
+            case "content_block_stop":
+                self.event(b"content_block_stop", data, at)
+
+    def document(self, data: bytes) -> None:
+        parts: _Document | None = jsontext.split(data, _document)
+        if parts is None:
+            return
+        if parts.error and (error := as_dict(_value(parts.error))):
+            self._facts.error = _error({"error": error})
+            return
+        if not parts.content and not parts.input_tokens:
+            return
+        self._facts.response_id = as_str(_value(parts.id))
+        self._facts.model = as_str(_value(parts.model))
+        self._facts.stop_reason = as_str(_value(parts.stop_reason))
+        self._count(as_dict(_value(parts.usage)))
+        for index, item in enumerate(jsontext.raw_items(parts.content)):
+            block = jsontext.split(item, _block)
+            if block is not None:
+                opened = self._blocks[index] = _Open(block)
+                opened.closed = True
+        self._stopped = True
+
+    def _count(self, usage: dict[str, Any]) -> None:
+        for key, value in usage.items():
+            if isinstance(value, dict) and isinstance(self._usage.get(key), dict):
+                self._usage[key] |= value
+            elif value is not None:
+                self._usage[key] = value
+
+    def facts(self) -> ResponseFacts:
+        facts = self._facts
+        facts.complete = self._stopped and facts.error is None
+        facts.usage = _usage(self._usage, partial=not self._stopped) if self._usage else None
+        facts.tools, facts.thoughts, facts.hidden_thoughts = [], [], 0
+        calls: dict[str, ToolFact] = {}
+        for _, opened in sorted(self._blocks.items()):
+            block = opened.block
+            if block.type == "thinking":
+                content = "".join(opened.pieces) or as_str(_value(block.thinking))
+                if content:
+                    facts.thoughts.append(ThoughtFact("thinking", content))
+                else:
+                    facts.hidden_thoughts += 1
+            elif block.type == "redacted_thinking":
+                facts.hidden_thoughts += 1
+            elif block.type in _TOOLS:
+                tool = _tool(opened)
+                facts.tools.append(tool)
+                if tool.call_id:
+                    calls[tool.call_id] = tool
+            elif block.type.endswith("_tool_result"):
+                call = calls.get(as_str(_value(block.tool_use_id)) or "")
+                if call is not None:
+                    call.result = _server_result(block, call.call_id or "")
+        return facts
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return jsontext.decode(data)
+    except jsontext.NotJSON:
+        return None
+
+
+def _error(event: dict[str, Any]) -> ErrorFact:
+    error = as_dict(event.get("error"))
+    return ErrorFact(
+        message=as_str(error.get("message")) or "the provider reported an error", type=as_str(error.get("type"))
+    )
+
+
+def _tool(opened: _Open) -> ToolFact:
+    block = opened.block
+    text = "".join(opened.pieces) or jsontext.raw_text(block.input)
+    metadata: dict[str, Any] = {} if opened.closed else {"partial": True}
+    if server := as_str(_value(block.server_name)):
+        metadata["server_label"] = server
+    return ToolFact(
+        tool=as_str(_value(block.name)) or "",
+        input="" if text == "null" else text,
+        kind=_TOOLS[block.type],
+        call_id=as_str(_value(block.id)),
+        metadata=metadata,
+    )
+
+
+def _server_result(block: _Block, call_id: str) -> ToolResult:
+    """A tool the provider ran says failure by ``is_error`` or by a content type that ends in ``_error``."""
+    content = as_dict(_value(block.content))
+    failed = _value(block.is_error) is True or (as_str(content.get("type")) or "").endswith("_error")
+    return ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(block.content))
+
+
+# The reference's names for what providers nest; every other counter keeps its own path.
+_NAMES = {
+    "cache_creation.ephemeral_5m_input_tokens": "cache_ephemeral_5m_input",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_ephemeral_1h_input",
+    "server_tool_use.web_search_requests": "web_search_requests",
+    "server_tool_use.web_fetch_requests": "web_fetch_requests",
+}
+_COLUMNS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
+    extra: dict[str, Any] = {
+        _NAMES.get(path, path): number
+        for path, number in jsontext.flat_numbers(counters).items()
+        if path not in _COLUMNS
+    }
+    if tier := as_str(counters.get("service_tier")):
+        extra["service_tier"] = tier
+    if partial:
+        extra["partial"] = True
+    count: Callable[[str], int] = lambda name: as_int(counters.get(name)) or 0  # noqa: E731
+    return UsageFact(
+        input_tokens=count("input_tokens"),
+        output_tokens=count("output_tokens"),
+        cache_read_input_tokens=count("cache_read_input_tokens"),
+        cache_write_input_tokens=count("cache_creation_input_tokens"),
+        extra=extra,
+    )

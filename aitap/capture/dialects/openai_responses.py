@@ -1,0 +1,414 @@
+"""OpenAI Responses (``POST /v1/responses``), JSON and event stream.
+
+Protocol facts are OpenAI's public API reference. Every stream event names itself in its data's
+``type``; the response is whole with ``response.completed`` or ``response.incomplete``, and over with
+``response.failed``, each of which carries the response object with usage and output. Where none of
+them came, the ``response.output_item.done`` events seen so far stand in. ``input_tokens`` contain
+cached ones: they are taken out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aitap.capture.dialects.openai_chat import data_uri, error_fact, truthy, value_of
+from aitap.capture.facts import (
+    Attachment,
+    ErrorFact,
+    Message,
+    RequestFacts,
+    ResponseFacts,
+    ThoughtFact,
+    ToolFact,
+    UsageFact,
+)
+from aitap.capture.wire import jsontext
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str
+from aitap.record import ToolKind, ToolResult
+
+__all__ = ["OpenAIResponses", "ResponsesDecoder"]
+
+Raw = msgspec.Raw
+_NONE = Raw(b"")
+
+
+class _Body(msgspec.Struct):
+    model: Raw = _NONE
+    input: Raw = _NONE
+    instructions: Raw = _NONE
+    tools: Raw = _NONE
+    stream: Raw = _NONE
+    max_output_tokens: Raw = _NONE
+    previous_response_id: Raw = _NONE
+    prompt_cache_key: Raw = _NONE
+    text: Raw = _NONE
+    generate: Raw = _NONE
+    client_metadata: Raw = _NONE
+    metadata: Raw = _NONE
+
+
+class _Item(msgspec.Struct):
+    type: str = ""
+    role: str = ""
+
+
+_body = msgspec.json.Decoder(_Body)
+_item = msgspec.json.Decoder(_Item)
+
+# What the model said or did: the newest turn begins after the last of these.
+_MODEL_ITEMS = ("reasoning", "item_reference", "compaction")
+
+
+class OpenAIResponses:
+    """The dialect ``openai.responses``."""
+
+    name = "openai.responses"
+
+    def request(self, body: bytes) -> RequestFacts:
+        parts: _Body | None = jsontext.split(body, _body)
+        if parts is None:
+            return RequestFacts()
+        model = value_of(parts.model)
+        if bytes(memoryview(parts.input)[:1]) == b'"':
+            text = as_str(value_of(parts.input)) or ""
+            items: list[Raw] = []
+            newest = [Message(role="user", texts=[text])]
+        else:
+            items = jsontext.raw_items(parts.input)
+            newest = _newest(items)
+        facts = RequestFacts(
+            model=model if isinstance(model, str) else str(model) if isinstance(model, int | float) else "",
+            streaming=truthy(parts.stream),
+            newest=newest,
+            system=(as_str(value_of(parts.instructions)) or _system(items))[:2000],
+            has_tools=len(parts.tools) > len(b"[]")
+            or any(b'"additional_tools"' in bytes(memoryview(item)[:400]) for item in items[:2]),
+            max_tokens=as_int(value_of(parts.max_output_tokens)),
+            output_schema=b"json_schema" in bytes(parts.text),
+            prewarm=bytes(parts.generate) == b"false",
+            previous_response_id=as_str(value_of(parts.previous_response_id)) or None,
+            conversation=lambda: [_outline(item) for item in items] or newest,
+        )
+        if key := as_str(value_of(parts.prompt_cache_key)):
+            facts.body_ids["prompt_cache_key"] = key
+        for name in ("client_metadata", "metadata"):
+            for key, item in as_dict(value_of(getattr(parts, name))).items():
+                if isinstance(item, str):
+                    facts.body_ids[f"{name}.{key}"] = item
+        return facts
+
+    def decoder(self) -> ResponsesDecoder:
+        return ResponsesDecoder()
+
+
+def _is_model_item(item: _Item) -> bool:
+    return item.role == "assistant" or item.type.endswith("_call") or item.type in _MODEL_ITEMS
+
+
+def _newest(items: list[Raw]) -> list[Message]:
+    newest = []
+    for raw in reversed(items):
+        item = jsontext.split(raw, _item)
+        if item is not None and _is_model_item(item):
+            break
+        newest.append(_message(raw))
+    newest.reverse()
+    return newest
+
+
+def _system(items: list[Raw]) -> str:
+    for raw in items[:3]:
+        message = _message(raw)
+        if message.role == "other" and message.texts:
+            return "\n".join(message.texts)
+    return ""
+
+
+def _outline(raw: Raw) -> Message:
+    """Who speaks, and a user's text; what model and tools said is not decoded."""
+    item = jsontext.split(raw, _item)
+    if item is None:
+        return Message(role="other")
+    if _is_model_item(item):
+        return Message(role="assistant")
+    if item.type.endswith("_output"):
+        return Message(role="tool")
+    return _message(raw) if item.role == "user" else Message(role="other")
+
+
+def _message(raw: Raw) -> Message:
+    item = as_dict(value_of(raw))
+    kind = as_str(item.get("type")) or ""
+    if kind.endswith("_output") or kind == "mcp_approval_response":
+        return _output(kind, item)
+    role = item.get("role")
+    if kind.endswith("_call"):
+        return Message(role="assistant", calls=[f"{item.get('name') or kind}:{item.get('call_id') or item.get('id')}"])
+    if kind not in ("", "message") or role not in ("user", "assistant"):
+        texts = [text for part in as_list(item.get("content")) if (text := as_str(as_dict(part).get("text")))]
+        content = as_str(item.get("content"))
+        return Message(role="assistant" if kind in _MODEL_ITEMS else "other", texts=[content] if content else texts)
+    found = Message(role="user" if role == "user" else "assistant")
+    content = item.get("content")
+    if isinstance(content, str):
+        found.texts = [content] if content else []
+    for part in map(as_dict, as_list(content)):
+        match part.get("type"):
+            case "input_text" | "output_text" | "text":
+                if text := as_str(part.get("text")):
+                    found.texts.append(text)
+            case "input_image":
+                media, size, uri = data_uri(as_str(part.get("image_url")))
+                found.attachments.append(
+                    Attachment(type="image", media_type=media, bytes=size, uri=uri or as_str(part.get("file_id")))
+                )
+            case "input_file":
+                media, size, uri = data_uri(as_str(part.get("file_data")))
+                uri = uri or as_str(part.get("file_url")) or as_str(part.get("file_id"))
+                found.attachments.append(Attachment(type="file", media_type=media, bytes=size, uri=uri))
+    return found
+
+
+def _output(kind: str, item: dict[str, Any]) -> Message:
+    call_id = as_str(item.get("call_id")) or as_str(item.get("approval_request_id")) or as_str(item.get("id"))
+    output = item.get("output")
+    size = len(output.encode()) if isinstance(output, str) else len(msgspec.json.encode(output)) if output else 0
+    status = "error" if item.get("status") in ("failed", "incomplete") else "ok" if item.get("status") else None
+    results = [ToolResult(call_id=call_id, status=status, size=size)] if call_id else []  # type: ignore[arg-type]
+    return Message(role="tool", results=results, texts=[output] if isinstance(output, str) else [kind])
+
+
+class _Response(msgspec.Struct):
+    id: Raw = _NONE
+    object: Raw = _NONE
+    model: Raw = _NONE
+    status: Raw = _NONE
+    output: Raw = _NONE
+    usage: Raw = _NONE
+    error: Raw = _NONE
+    incomplete_details: Raw = _NONE
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    response: Raw = _NONE
+    item: Raw = _NONE
+    output_index: int | None = None
+    error: Raw = _NONE
+
+
+class _Output(msgspec.Struct):
+    """An output item, its arguments still the provider's own text."""
+
+    type: str = ""
+    id: Raw = _NONE
+    call_id: Raw = _NONE
+    name: Raw = _NONE
+    namespace: Raw = _NONE
+    arguments: Raw = _NONE
+    input: Raw = _NONE
+    action: Raw = _NONE
+    code: Raw = _NONE
+    queries: Raw = _NONE
+    operation: Raw = _NONE
+    server_label: Raw = _NONE
+    server_url: Raw = _NONE
+    output: Raw = _NONE
+    error: Raw = _NONE
+    status: Raw = _NONE
+    role: Raw = _NONE
+    phase: Raw = _NONE
+    content: Raw = _NONE
+    summary: Raw = _NONE
+    encrypted_content: Raw = _NONE
+
+
+_event = msgspec.json.Decoder(_Event)
+_response = msgspec.json.Decoder(_Response)
+_outputs = msgspec.json.Decoder(_Output)
+
+
+class ResponsesDecoder:
+    """Decoder of one response."""
+
+    # Deltas repeat what the item's done event says whole; text, audio and images are no facts.
+    _DELTAS = tuple(
+        b"event: response." + name
+        for name in (
+            b"output_text.",
+            b"function_call_arguments.",
+            b"custom_tool_call_input.",
+            b"mcp_call_arguments.",
+            b"reasoning_summary_",
+            b"reasoning_text.",
+            b"refusal.",
+            b"content_part.",
+            b"audio.",
+            b"code_interpreter_call_code.",
+            b"image_generation_call.",
+        )
+    )
+
+    def __init__(self) -> None:
+        self.skip: tuple[bytes, ...] = ()
+        self._facts = ResponseFacts()
+        self._done: dict[int, Raw] = {}
+        self._final: list[Raw] = []
+        self._ended = False
+
+    def event(self, kind: bytes, data: bytes, at: float) -> None:
+        if kind in (b"response.created", b"response.in_progress") and self._facts.response_id:
+            return
+        if data.startswith(b"[DONE]"):
+            return
+        event: _Event | None = jsontext.split(data, _event)
+        if event is None:
+            return
+        name = event.type or kind.decode("ascii", "replace")
+        match name:
+            case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
+                self._read(event.response, final=True)
+                if name == "response.failed" and self._facts.error is None:
+                    self._facts.error = ErrorFact(message="the provider reported a failed response")
+            case "response.created" | "response.in_progress" | "response.queued":
+                self._read(event.response, final=False)
+            case "response.output_item.done":
+                index = event.output_index if event.output_index is not None else len(self._done)
+                self._done[index] = Raw(bytes(event.item))
+            case "error":
+                self._facts.error = error_fact(value_of(Raw(data)))
+            case _:
+                if event.error and (error := value_of(event.error)):
+                    self._facts.error = error_fact({"error": error})
+        if self._facts.first_output_at is None and name.startswith("response.output_item."):
+            self._facts.first_output_at = at
+            self.skip = self._DELTAS
+
+    def document(self, data: bytes) -> None:
+        response: _Response | None = jsontext.split(data, _response)
+        if response is None:
+            return
+        if (response.output or response.usage or response.status) and (response.id or response.object):
+            self._read(Raw(data), final=True)
+        elif response.error:
+            self._facts.error = error_fact(value_of(Raw(data)))
+
+    def _read(self, raw: Raw, *, final: bool) -> None:
+        response: _Response | None = jsontext.split(raw, _response) if raw else None
+        if response is None:
+            return
+        facts = self._facts
+        facts.response_id = as_str(value_of(response.id)) or facts.response_id
+        facts.model = as_str(value_of(response.model)) or facts.model
+        if not final:
+            return
+        self._ended = True
+        status = as_str(value_of(response.status))
+        reason = as_str(as_dict(value_of(response.incomplete_details)).get("reason"))
+        facts.stop_reason = reason or status
+        if usage := as_dict(value_of(response.usage)):
+            facts.usage = _usage(usage)
+        if error := value_of(response.error):
+            facts.error = error_fact({"error": error})
+        elif status == "failed":
+            facts.error = ErrorFact(message="the provider reported a failed response")
+        self._final = [Raw(bytes(item)) for item in jsontext.raw_items(response.output)]
+
+    def facts(self) -> ResponseFacts:
+        facts = self._facts
+        facts.complete = self._ended and facts.error is None
+        facts.tools, facts.thoughts, facts.hidden_thoughts = [], [], 0
+        for raw in self._final or [item for _, item in sorted(self._done.items())]:
+            item: _Output | None = jsontext.split(raw, _outputs)
+            if item is None:
+                continue
+            if item.type == "reasoning":
+                self._reasoning(item)
+            elif item.type == "message":
+                if as_str(value_of(item.phase)) == "commentary":
+                    facts.thoughts += [ThoughtFact("commentary", text) for text in _texts(item.content, "output_text")]
+            elif item.type.endswith("_call"):
+                facts.tools.append(_tool(item))
+        return facts
+
+    def _reasoning(self, item: _Output) -> None:
+        thoughts = [ThoughtFact("reasoning_summary", text) for text in _texts(item.summary, "summary_text")]
+        thoughts += [ThoughtFact("reasoning_content", text) for text in _texts(item.content, "reasoning_text")]
+        self._facts.thoughts += thoughts
+        if not thoughts and as_str(value_of(item.encrypted_content)):
+            self._facts.hidden_thoughts += 1
+
+
+def _texts(raw: Raw, kind: str) -> list[str]:
+    parts = map(as_dict, as_list(value_of(raw)))
+    return [text for part in parts if part.get("type", kind) == kind and (text := as_str(part.get("text")))]
+
+
+# Run by the provider itself, so that the item tells how the call went; the others wait for the client's answer.
+_SERVER_RUN = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
+
+
+def _tool(item: _Output) -> ToolFact:
+    item_id = as_str(value_of(item.id))
+    call_id = as_str(value_of(item.call_id)) or item_id
+    kind: ToolKind = {"function_call": "function", "custom_tool_call": "custom", "mcp_call": "mcp"}.get(
+        item.type, "server"
+    )  # type: ignore[assignment]
+    status = as_str(value_of(item.status))
+    error = value_of(item.error)
+    metadata: dict[str, Any] = {}
+    if namespace := as_str(value_of(item.namespace)):
+        metadata["namespace"] = namespace
+    if label := as_str(value_of(item.server_label)):
+        metadata["server_label"] = label
+    if status == "incomplete":
+        metadata["partial"] = True
+    result = None
+    if item.type in _SERVER_RUN and status in ("completed", "failed", None):
+        failed = status == "failed" or bool(error)
+        result = ToolResult(call_id=call_id or "", status="error" if failed else "ok", size=len(item.output))
+    return ToolFact(
+        tool=as_str(value_of(item.name)) or item.type.removesuffix("_call"),
+        input=_input(item),
+        kind=kind,
+        call_id=call_id,
+        item_id=item_id,
+        server_url=as_str(value_of(item.server_url)),
+        result=result,
+        error=(as_str(error) or jsontext.raw_text(item.error)) if error else None,
+        metadata=metadata,
+    )
+
+
+def _input(item: _Output) -> str:
+    """What the model passed to the tool: text as it is, everything else as the provider's JSON text."""
+    for raw in (item.arguments, item.input, item.action, item.code, item.operation, item.queries):
+        if raw and bytes(raw) != b"null":
+            text = as_str(value_of(raw))
+            return jsontext.raw_text(raw) if text is None else text
+    return ""
+
+
+_NAMES = {
+    "input_tokens_details.cached_tokens": "input_cached",
+    "output_tokens_details.reasoning_tokens": "output_reasoning",
+}
+
+
+def _usage(counters: dict[str, Any]) -> UsageFact:
+    details = as_dict(counters.get("input_tokens_details"))
+    cached = as_int(details.get("cached_tokens")) or 0
+    written = as_int(details.get("cache_write_tokens")) or 0
+    return UsageFact(
+        input_tokens=max((as_int(counters.get("input_tokens")) or 0) - cached - written, 0),
+        output_tokens=as_int(counters.get("output_tokens")) or 0,
+        cache_read_input_tokens=cached,
+        cache_write_input_tokens=written,
+        extra={
+            _NAMES.get(path, path): number
+            for path, number in jsontext.flat_numbers(counters).items()
+            if path not in ("input_tokens", "output_tokens")
+        },
+    )

@@ -1,0 +1,165 @@
+"""What a dialect reads off one exchange, before anything is known of clients, users or databases.
+
+A dialect gives :class:`RequestFacts` for a request body and fills :class:`ResponseFacts` while the
+response passes. Both are plain values. Everything is optional: a fact that was not on the wire is
+absent here, and nothing is made up for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from aitap.record import ToolKind, ToolResult
+
+__all__ = [
+    "Attachment",
+    "Dialect",
+    "ErrorFact",
+    "Message",
+    "RequestFacts",
+    "ResponseDecoder",
+    "ResponseFacts",
+    "ThoughtFact",
+    "ToolFact",
+    "UsageFact",
+]
+
+Role = Literal["user", "assistant", "tool", "other"]
+
+
+class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An image or file of a user's turn; noted, never kept."""
+
+    type: str
+    media_type: str | None = None
+    bytes: int | None = None
+    uri: str | None = None
+
+
+class Message(msgspec.Struct):
+    """One entry of a conversation, the same for every dialect.
+
+    ``other`` is what is no turn at all: system and developer messages, configuration items.
+    """
+
+    role: Role
+    texts: list[str] = []
+    attachments: list[Attachment] = []
+    results: list[ToolResult] = []
+    calls: list[str] = []
+    """Of an assistant's turn: what identifies its tool calls across re-sends."""
+
+
+class RequestFacts(msgspec.Struct):
+    """What a request asks for."""
+
+    model: str = ""
+    streaming: bool = False
+    newest: list[Message] = []
+    """The newest turn: every message after the last assistant's, oldest first."""
+    system: str = ""
+    """The start of the system text, enough to tell what kind of request this is."""
+    has_tools: bool = False
+    max_tokens: int | None = None
+    output_schema: bool = False
+    """The client demands an answer of a given JSON schema."""
+    prewarm: bool = False
+    previous_response_id: str | None = None
+    body_ids: dict[str, str] = {}
+    """Ids a client puts into the body, by their path there (``metadata.user_id``, ``prompt_cache_key``, ...)."""
+    conversation: Callable[[], list[Message]] | None = None
+    """Decodes every message; dear, so only called where nothing else tells conversations apart."""
+
+
+class UsageFact(msgspec.Struct):
+    """The counters of one response, already by our rules (uncached input, nothing counted twice)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    extra: dict[str, Any] = {}
+
+
+class ToolFact(msgspec.Struct):
+    """One tool call of a response."""
+
+    tool: str
+    input: str
+    kind: ToolKind = "function"
+    call_id: str | None = None
+    item_id: str | None = None
+    server_url: str | None = None
+    result: ToolResult | None = None
+    """Where the provider ran the tool itself and said how it went."""
+    error: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class ThoughtFact(msgspec.Struct):
+    """One piece of reasoning."""
+
+    source: Literal["thinking", "reasoning_summary", "commentary", "reasoning_content"]
+    content: str
+
+
+class ErrorFact(msgspec.Struct):
+    """What the provider says went wrong."""
+
+    message: str
+    type: str | None = None
+    """The provider's own type or code."""
+
+
+class ResponseFacts(msgspec.Struct):
+    """What a response said, so far."""
+
+    response_id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: UsageFact | None = None
+    tools: list[ToolFact] = []
+    thoughts: list[ThoughtFact] = []
+    hidden_thoughts: int = 0
+    """Redacted or encrypted pieces of reasoning: counted, without content."""
+    error: ErrorFact | None = None
+    complete: bool = False
+    """The dialect's terminal event came, or the JSON body was whole."""
+    first_output_at: float | None = None
+    """When the first event with model output arrived (the ``at`` of the feed that held it)."""
+
+
+class ResponseDecoder(Protocol):
+    """Takes the decoded body of one response as it comes."""
+
+    skip: tuple[bytes, ...]
+    """Prefixes of event blocks that carry no fact from here on; may change after each event."""
+
+    def event(self, kind: bytes, data: bytes, at: float) -> None:
+        """One event of a stream that arrived at ``at``."""
+        ...
+
+    def document(self, data: bytes) -> None:
+        """The one JSON document of an unstreamed response."""
+        ...
+
+    def facts(self) -> ResponseFacts:
+        """Everything known so far; may be asked at any time, also after a cut."""
+        ...
+
+
+class Dialect(Protocol):
+    """One wire language."""
+
+    name: str
+
+    def request(self, body: bytes) -> RequestFacts:
+        """Read a request body. Bad input gives fewer facts, never an exception."""
+        ...
+
+    def decoder(self) -> ResponseDecoder:
+        """A fresh decoder for one response."""
+        ...

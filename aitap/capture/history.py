@@ -1,0 +1,47 @@
+"""Digests that tell conversations and repeats apart where a client sends no id.
+
+A conversation is a chain: the digest up to a turn is made of the digest up to the one before and of
+what the user says in it. Two requests of which one extends the other share the digest at the place
+where the shorter one ends. What changes when a client sends the same turn again is left out: cache
+markers, list or string form, wrappers with times in them, system and configuration items. So is what
+the model said and what tools gave back, which clients merge, trim and re-number: of those it only
+counts that they are there.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from aitap.capture.prompts import without_wrappers
+
+if TYPE_CHECKING:
+    from aitap.capture.facts import Message
+
+__all__ = ["body_digest", "conversation_digests"]
+
+
+def body_digest(scope: str, body: bytes) -> str:
+    """Equal for byte-identical bodies of the same sender (``scope``)."""
+    return blake2b(body, digest_size=16, key=blake2b(scope.encode(), digest_size=32).digest()).hexdigest()
+
+
+def conversation_digests(scope: str, conversation: list[Message], client: str | None) -> list[str]:
+    """The digest at the end of each turn that is not the model's, oldest first; the last stands for all of it.
+
+    ``scope`` keeps senders apart: equal conversations of two of them are two conversations.
+    """
+    state = blake2b(scope.encode(), digest_size=16).digest()
+    digests = []
+    for message in conversation:
+        if message.role not in ("user", "tool"):
+            continue
+        chain = blake2b(state, digest_size=16)
+        chain.update(message.role.encode())
+        for text in without_wrappers(message, client) if message.role == "user" else ():
+            data = text.encode("utf-8", "replace")
+            chain.update(b"%d:" % len(data))
+            chain.update(data)
+        state = chain.digest()
+        digests.append(state.hex())
+    return digests

@@ -1,0 +1,315 @@
+"""One exchange turned into one record. No I/O and no mitmproxy: live traffic and saved flows come the same way.
+
+    begin(body) -> respond(status, headers) -> feed(bytes)* -> end(...) -> Interception
+
+Every step takes hostile input: what cannot be read marks the record and never raises past
+:class:`Recording`'s caller, and whatever was read until then stays in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from aitap.capture.clients import Client, Clients
+from aitap.capture.credentials import Credential, credential_of
+from aitap.capture.dialects import DIALECTS
+from aitap.capture.errors import body_error, error_message, error_type
+from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
+from aitap.capture.history import conversation_digests
+from aitap.capture.prompts import find_prompt
+from aitap.capture.response import ResponseBody
+from aitap.capture.retries import Retries
+from aitap.capture.routes import Route
+from aitap.capture.wire.coding import CodingError, decode_all
+from aitap.record import (
+    CaptureMode,
+    Interception,
+    Lineage,
+    ModelThought,
+    TokenUsage,
+    ToolUsage,
+    UserPrompt,
+    new_id,
+)
+
+__all__ = ["Environment", "Recording", "RequestHead"]
+
+Headers = Mapping[str, str]
+
+_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "x-github-request-id", "apim-request-id", "cf-ray")
+_MAX_REQUEST = 256 * 1024 * 1024
+
+
+class RequestHead(msgspec.Struct, frozen=True):
+    """The request without its body. ``headers`` have lower-case names; ``started_at`` is in epoch seconds."""
+
+    route: Route
+    method: str
+    host: str
+    path: str
+    query: str
+    http_version: str
+    headers: dict[str, str]
+    started_at: float
+
+
+class Environment:
+    """What all recordings of a process share."""
+
+    def __init__(self, initiator_id: str, capture: CaptureMode) -> None:
+        self.initiator_id = initiator_id
+        self.capture: CaptureMode = capture
+        self.clients = Clients()
+        self.retries = Retries()
+
+
+class Recording:
+    """The making of one interception."""
+
+    def __init__(self, environment: Environment, head: RequestHead) -> None:
+        self._environment = environment
+        self._head = head
+        self._dialect = DIALECTS[head.route.api]
+        self._credential: Credential = credential_of(head.headers, head.query)
+        self._body = b""
+        self._scope = ""
+        self._asked_at = head.started_at
+        self._status: int | None = None
+        self._response: ResponseBody | None = None
+        self.record = Interception(
+            id=new_id(),
+            initiator_id=environment.initiator_id,
+            provider=head.route.provider,
+            provider_name=head.route.provider_name,
+            model="",
+            started_at=head.started_at,
+            credential_kind=self._credential.kind,
+            credential_hint=self._credential.hint,
+            user_agent=_short(head.headers.get("user-agent")),
+            api=head.route.api,
+            method=head.method,
+            host=head.host,
+            path=head.path,
+            http_version=head.http_version,
+            client_request_id=_short(head.headers.get("x-request-id") or head.headers.get("x-client-request-id")),
+            purpose=head.route.purpose,
+            capture=environment.capture,
+        )
+
+    def begin(self, body: bytes, at: float) -> None:
+        """The request is whole; ``body`` as it came over the wire."""
+        record, head, environment = self.record, self._head, self._environment
+        self._asked_at = at
+        record.request_bytes = len(body)
+        try:
+            plain = decode_all(body, head.headers.get("content-encoding", ""), limit=_MAX_REQUEST)
+        except CodingError as error:
+            record.metadata["request_undecoded"] = str(error)
+            plain = b""
+        facts = self._dialect.request(plain)
+        record.model = facts.model[:256]
+        record.streaming = facts.streaming
+        client = environment.clients.identify(head.headers, facts)
+        self._identify(client)
+        self._scope = f"{record.initiator_id}\n{record.client}\n{record.user_agent}\n{record.client_session_id}"
+        record.retry_of = environment.retries.find(self._scope, body, head.started_at)
+        self._prompt(client, facts)
+        self._lineage(client, facts)
+        self._body = body
+        if (attempt := head.headers.get("x-stainless-retry-count", "0")) != "0" and attempt.isdecimal():
+            record.metadata["retry_count"] = int(attempt[:6])
+
+    def _identify(self, client: Client) -> None:
+        record = self.record
+        record.client = client.name
+        record.client_version = client.version
+        record.client_session_id = client.session_id
+        if record.purpose == "conversation":
+            record.purpose = client.purpose
+        if client.purpose_reason and record.purpose != "conversation":
+            record.metadata["purpose_reason"] = client.purpose_reason
+        if client.is_subagent and client.agent_type:
+            record.metadata["agent_type"] = client.agent_type
+
+    def _lineage(self, client: Client, facts: RequestFacts) -> None:
+        record = self.record
+        results = [result for message in facts.newest for result in message.results]
+        previous = facts.previous_response_id
+        if previous is None and not results and not record.user_prompts:
+            previous = facts.body_ids.get("diagnostics.previous_message_id")
+        record.lineage = Lineage(
+            tool_results=results,
+            previous_response_id=previous,
+            agent=client.agent,
+            parent_agent=client.parent_agent,
+            is_subagent=client.is_subagent,
+        )
+        alone = client.session_id is None and facts.previous_response_id is None
+        if alone and record.purpose == "conversation" and facts.conversation is not None:
+            scope = f"{record.initiator_id}\n{record.client}"
+            record.lineage.history = conversation_digests(scope, facts.conversation(), record.client)
+
+    def _prompt(self, client: Client, facts: RequestFacts) -> None:
+        """A prompt counts once, and only where a person wrote it."""
+        record = self.record
+        if record.purpose != "conversation":
+            return
+        prompt = find_prompt(facts.newest, record.client)
+        if prompt is None:
+            return
+        if record.retry_of is not None:
+            record.metadata["prompt_of"] = record.retry_of
+            return
+        if client.is_subagent:
+            prompt.metadata["author"] = "agent"
+        text = prompt.text.replace("\0", "\ufffd")
+        if record.capture == "minimal":
+            prompt.metadata["chars"] = len(text)
+            text = ""
+        record.last_prompt_at = record.started_at
+        record.user_prompts = [
+            UserPrompt(provider_response_id="", prompt=text, metadata=prompt.metadata, created_at=record.started_at)
+        ]
+
+    def respond(self, status: int, headers: Headers) -> None:
+        """The head of the response; ``headers`` have lower-case names."""
+        record = self.record
+        self._status = record.status_code = status
+        record.provider_request_id = next((_short(headers[name]) for name in _REQUEST_IDS if headers.get(name)), None)
+        self._response = ResponseBody(
+            self._dialect.decoder(),
+            content_type=headers.get("content-type", ""),
+            content_encoding=headers.get("content-encoding", ""),
+            failed=status >= 400,
+        )
+
+    def feed(self, data: bytes, at: float) -> None:
+        """Bytes of the response body that arrived at ``at``."""
+        self.record.response_bytes += len(data)
+        if self._response is not None:
+            self._response.feed(data, at)
+
+    def snapshot(self) -> Interception:
+        """The record as far as it is known, still in flight; later changes do not reach it."""
+        return msgspec.structs.replace(self.record, metadata=dict(self.record.metadata))
+
+    def end(
+        self, at: float, *, failure: str | None = None, cancelled: bool = False, interrupted: bool = False
+    ) -> Interception:
+        """The exchange is over. ``failure`` is why, where the connection broke; ``cancelled``: the client went first;
+        ``interrupted``: the proxy stops with the exchange still open.
+        """
+        record = self.record
+        record.ended_at = at
+        record.duration = max(at - record.started_at, 0.0)
+        facts = ResponseFacts()
+        if self._response is not None:
+            facts = self._response.finish(at)
+        self._children(facts, at)
+        record.response_model = facts.model
+        record.stop_reason = facts.stop_reason
+        if record.streaming and facts.first_output_at is not None:
+            record.time_to_first_token = max(facts.first_output_at - self._asked_at, 0.0)
+        if facts.hidden_thoughts:
+            record.metadata["hidden_thoughts"] = facts.hidden_thoughts
+        self._judge(facts, failure, cancelled=cancelled, interrupted=interrupted)
+        if record.outcome in ("failed", "cancelled"):
+            self._environment.retries.failed(record.id, self._scope, self._body, at)
+        self._body = b""
+        return record
+
+    def _judge(self, facts: ResponseFacts, failure: str | None, *, cancelled: bool, interrupted: bool) -> None:
+        record, status = self.record, self._status
+        error: ErrorFact | None = facts.error
+        if status is not None and status >= 400 and self._response is not None:
+            error = error or body_error(self._response.text())
+            error = error if error.message else ErrorFact(message=f"HTTP {status}")
+        if error is not None:
+            record.outcome = "failed"
+            record.error_type = error_type(status, error.type)
+            record.error_message = error_message(error.message, self._credential.values)
+        elif facts.complete:
+            record.outcome = "completed"
+        elif cancelled:
+            record.outcome = "cancelled"
+        elif interrupted:
+            record.outcome = "interrupted"
+        else:
+            record.outcome = "failed"
+            broken = failure or (self._response.problem() if self._response is not None else None)
+            record.error_type = (
+                "timeout" if "timed out" in (broken or "").lower() else "unknown" if status else "server_error"
+            )
+            record.error_message = error_message(
+                broken or "the response ended before it was complete", self._credential.values
+            )
+
+    def _children(self, facts: ResponseFacts, at: float) -> None:
+        record = self.record
+        response_id = facts.response_id or ""
+        minimal = record.capture == "minimal"
+        for prompt in record.user_prompts:
+            prompt.provider_response_id = response_id
+        if facts.usage is not None:
+            record.token_usages = [
+                TokenUsage(
+                    provider_response_id=response_id,
+                    input_tokens=facts.usage.input_tokens,
+                    output_tokens=facts.usage.output_tokens,
+                    cache_read_input_tokens=facts.usage.cache_read_input_tokens,
+                    cache_write_input_tokens=facts.usage.cache_write_input_tokens,
+                    metadata=facts.usage.extra,
+                    provider_model=facts.model,
+                    created_at=at,
+                )
+            ]
+        for tool in facts.tools:
+            usage = ToolUsage(
+                provider_response_id=response_id,
+                tool=tool.tool,
+                input=_text(tool.input, tool.metadata, minimal=minimal),
+                kind=tool.kind,
+                provider_tool_call_id=tool.call_id,
+                provider_item_id=tool.item_id,
+                server_url=_bare_url(tool.server_url),
+                invocation_error=None if tool.error is None else error_message(tool.error, self._credential.values),
+                metadata=tool.metadata,
+                created_at=at,
+            )
+            if tool.result is not None:
+                usage.result_status, usage.result_bytes, usage.result_at = tool.result.status, tool.result.size, at
+            record.tool_usages.append(usage)
+        for thought in facts.thoughts:
+            metadata: dict[str, Any] = {"source": thought.source}
+            record.model_thoughts.append(
+                ModelThought(
+                    provider_response_id=response_id,
+                    content=_text(thought.content, metadata, minimal=minimal),
+                    metadata=metadata,
+                    created_at=at,
+                )
+            )
+
+
+def _text(text: str, metadata: dict[str, Any], *, minimal: bool) -> str:
+    if minimal:
+        metadata["chars"] = len(text)
+        return ""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _short(value: str | None) -> str | None:
+    return value[:512] or None if value else None
+
+
+def _bare_url(url: str | None) -> str | None:
+    """A server's address without what may authenticate: user information, query and fragment."""
+    if url is None:
+        return None
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    bare = authority.rpartition("@")[2] + slash + path
+    return scheme + separator + bare.partition("?")[0].partition("#")[0]

@@ -1,0 +1,110 @@
+"""The ``aitap`` command: knows the names of its commands and loads only the one that is asked for.
+
+Whatever goes wrong ends in one line on stderr and a status: 0 done, 1 failed, 2 wrong usage. A reader
+that goes away (``| head``) is no failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from aitap import __version__
+from aitap.export.failures import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "run": "aitap.export.run:run",
+    "exec": "aitap.export.exec:exec_command",
+    "env": "aitap.export.env:env",
+    "ca": "aitap.export.ca:ca",
+    "interceptions": "aitap.export.interceptions:interceptions",
+    "sessions": "aitap.export.sessions:sessions",
+    "models": "aitap.export.values:models",
+    "clients": "aitap.export.values:clients",
+    "providers": "aitap.export.values:providers",
+    "export": "aitap.export.export_records:export",
+    "tail": "aitap.export.tail:tail",
+    "prune": "aitap.export.prune:prune",
+    "db": "aitap.export.database:db",
+}
+"""Each command as ``module:attribute``, in the order in which the help shows them."""
+
+
+class Root(click.Group):
+    """Finds commands by name and turns every failure into a line and a status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names, in the order of ``COMMANDS``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of this name, loaded now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = "aitap",
+        standalone_mode: bool = True,  # noqa: ARG002, FBT001, FBT002
+        **extra: Any,
+    ) -> NoReturn:
+        """Runs the command line ``args`` and exits."""
+        try:
+            status = super().main(args, prog_name, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _forget_output()
+            sys.exit(0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(2)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted", 1)
+        except Exception as error:
+            found = describe(error)
+            if found is None:
+                raise
+            _fail(*found)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    # stderr may be as gone as stdout: nobody is left to tell.
+    with contextlib.suppress(OSError):
+        click.echo(f"aitap: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_output()
+    sys.exit(status)
+
+
+def _forget_output() -> None:
+    """Keeps the interpreter's last flush from failing once more on a pipe nobody reads."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+@click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--database-url", metavar="URL", help="Where the records are: sqlite:////absolute/path.db.")
+@click.version_option(__version__, package_name="aitap", message="%(prog)s %(version)s", help="Show the version.")
+@click.pass_context
+def main(ctx: click.Context, database_url: str | None) -> None:
+    """Records what AI coding agents ask of which model: a recording proxy and what it recorded."""
+    ctx.obj = {"database_url": database_url}

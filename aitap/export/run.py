@@ -1,0 +1,113 @@
+"""``aitap run``: mitmdump with the recorder and its options filled in."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from aitap.export.failures import Failure
+from aitap.export.proxy_options import confdir_option
+from aitap.export.store import database_option, in_force
+
+__all__ = ["run"]
+
+
+_BEHIND = "aitap.mitmdump_options"
+
+
+class _Wrapper(click.Command):
+    """A command that leaves all behind ``--`` alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        cut = args.index("--") if "--" in args else len(args)
+        ctx.meta[_BEHIND] = args[cut + 1 :]
+        return super().parse_args(ctx, args[:cut])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- MITMDUMP OPTIONS...]"]
+
+
+@click.command(cls=_Wrapper)
+@click.option("-p", "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on: 0.0.0.0 for any."
+)
+@confdir_option
+@database_option
+@click.pass_context
+def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
+    """Start the recording proxy.
+
+    Runs until it is stopped with Ctrl-C or SIGTERM; what it recorded is then in the database. All that
+    stands after -- goes to mitmdump, such as `--set aitap_retention=30d` or `--flow-detail 1`.
+    """
+    from aitap.certs.authority import ensure_authority
+    from aitap.certs.bundle import write_bundle
+    from aitap.storage.database import open_database
+
+    database_url = in_force().database_url
+    authority = ensure_authority(confdir)
+    bundle = write_bundle(authority)
+    _check_free(host, port)
+    # Opened here once, so that a database that cannot be used is one line now and not a proxy that records nothing.
+    open_database(database_url, migrate=True).close()
+    address = f"http://{_authority_form(host)}:{port}"
+    click.echo(f"listens on  {address}")
+    click.echo(f"CA          {authority.path}")
+    click.echo(f"bundle      {bundle}")
+    click.echo(f"records     {database_url}")
+    default = host == "127.0.0.1" and port == 8080
+    click.echo(f"try         aitap exec {'' if default else f'--proxy {address} '}-- claude")
+    sys.stdout.flush()
+    _mitmdump(_arguments(host, port, confdir, database_url), ctx.meta[_BEHIND])
+
+
+def _authority_form(host: str) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    return f"[{shown}]" if ":" in shown else shown
+
+
+def _arguments(host: str, port: int, confdir: Path, database_url: str) -> list[str]:
+    import aitap
+
+    script = Path(aitap.__file__).with_name("capture") / "script.py"
+    # Flows are not printed: `aitap tail` shows what counts. A later option of the user's wins.
+    chosen = {
+        "confdir": str(confdir.expanduser().absolute()),
+        "flow_detail": "0",
+        "aitap_database_url": database_url,
+    }
+    settings = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+    return ["-s", str(script), "--listen-host", host, "--listen-port", str(port), *settings]
+
+
+def _mitmdump(arguments: list[str], options: list[str]) -> None:
+    from mitmproxy.tools.main import mitmdump
+
+    # mitmproxy names the program in its own messages by this.
+    sys.argv = ["mitmdump", *options]
+    mitmdump([*arguments, *options])
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raises ``Failure`` where nobody could listen at this address."""
+    try:
+        places = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise Failure(f"--host {host!r}: {error.strerror or error}") from None
+    for family, kind, protocol, _, address in places:
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":
+                # As asyncio does: connections that linger from the last run do not count.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+                probe.listen(1)
+            except OSError as error:
+                raise Failure(
+                    f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
+                ) from None

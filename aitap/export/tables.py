@@ -1,0 +1,168 @@
+"""Tables of interceptions and sessions that fit the terminal: the wider it is, the more columns they have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from aitap.export import human
+from aitap.storage.threads import token_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+__all__ = ["OUTCOME_STYLES", "interception_table", "session_table", "story"]
+
+OUTCOME_STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+    "in_flight": "cyan",
+}
+
+Record = dict[str, Any]
+
+
+class _Column(msgspec.Struct, kw_only=True):
+    """One column: ``since`` is the width of the terminal from which it is shown, ``width`` its own."""
+
+    header: str
+    cell: Callable[[Record, datetime], str | Text]
+    width: int
+    since: int = 0
+    until: int = 10_000
+    right: bool = False
+    style: str = ""
+
+
+def _tokens(name: str) -> Callable[[Record, datetime], str]:
+    return lambda record, _: human.count(token_sum([record])[name])
+
+
+def _session_tokens(name: str) -> Callable[[Record, datetime], str]:
+    return lambda record, _: human.count(record["token_usage_summary"][name])
+
+
+def _outcome(record: Record, _: datetime) -> Text:
+    return Text(human.outcome(record), style=OUTCOME_STYLES.get(record["outcome"], ""))
+
+
+def _user(record: Record, _: datetime) -> str:
+    initiator = record["initiator"]
+    return human.one_line(initiator["username"] or human.short_id(initiator["id"]))
+
+
+def _client(record: Record, _: datetime) -> str:
+    return human.one_line(record["client"] or human.DASH)
+
+
+def _client_and_version(record: Record, now: datetime) -> str:
+    return f"{_client(record, now)} {human.one_line(record['client_version'] or '')}".rstrip()
+
+
+def story(record: Record) -> Text:
+    """What an interception was about: its prompt, else the tools it called, else what kind it was."""
+    if record["user_prompts"]:
+        text = Text(human.one_line(record["user_prompts"][0]["prompt"]))
+    elif record["tool_usages"]:
+        tools = dict.fromkeys(human.one_line(usage["tool"]) for usage in record["tool_usages"])
+        text = Text(f"→ {', '.join(tools)}", style="cyan")
+    elif record["error_message"]:
+        text = Text(human.one_line(record["error_message"]), style="red")
+    else:
+        text = Text("")
+    if record["purpose"] != "conversation":
+        text = Text(f"({record['purpose']}) ", style="dim") + text
+        text.stylize("dim")
+    return text
+
+
+_INTERCEPTIONS = [
+    _Column(header="TIME", cell=lambda r, now: human.day_and_time(r["started_at"], now), width=12),
+    _Column(header="ID", cell=lambda r, _: human.short_id(r["id"]), width=8, style="dim"),
+    _Column(header="USER", cell=_user, width=10, since=150),
+    _Column(header="CLIENT", cell=_client, width=14, since=110, until=150),
+    _Column(header="CLIENT", cell=_client_and_version, width=22, since=150),
+    _Column(header="SESSION", cell=lambda r, _: human.short_id(r["session_id"]), width=8, since=170, style="dim"),
+    _Column(header="MODEL", cell=lambda r, _: human.model_name(r["model"], brief=True), width=17, until=110),
+    _Column(header="MODEL", cell=lambda r, _: human.model_name(r["model"], brief=False), width=28, since=110),
+    _Column(header="IN", cell=_tokens("input_tokens"), width=5, right=True),
+    _Column(header="CACHED", cell=_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
+    _Column(header="OUT", cell=_tokens("output_tokens"), width=5, right=True),
+    _Column(
+        header="TOOLS",
+        cell=lambda r, _: str(len(r["tool_usages"]) or human.DASH),
+        width=5,
+        right=True,
+        since=150,
+    ),
+    _Column(header="FIRST", cell=lambda r, _: human.span(r["time_to_first_token"]), width=6, right=True, since=170),
+    _Column(header="TOOK", cell=lambda r, _: human.span(r["duration"]), width=7, right=True, since=100),
+    _Column(header="OUTCOME", cell=_outcome, width=11),
+    _Column(header="PROMPT OR → TOOLS", cell=lambda r, _: story(r), width=0),
+]
+
+_SESSIONS = [
+    _Column(header="LAST ACTIVE", cell=lambda r, now: human.day_and_time(r["last_active_at"], now), width=12),
+    _Column(header="ID", cell=lambda r, _: human.short_id(r["id"]), width=8, style="dim"),
+    _Column(header="USER", cell=_user, width=10, since=120),
+    _Column(header="CLIENT", cell=_client, width=14),
+    _Column(header="MODELS", cell=lambda r, _: _models(r, most=1), width=26, since=110, until=160),
+    _Column(header="MODELS", cell=lambda r, _: _models(r, most=2), width=44, since=160),
+    _Column(header="THREADS", cell=lambda r, _: str(r["threads"]), width=7, right=True, since=100),
+    _Column(header="CALLS", cell=lambda r, _: str(r["interceptions"]), width=5, right=True),
+    _Column(header="TOOLS", cell=lambda r, _: str(r["tool_calls"]), width=5, right=True, since=100),
+    _Column(header="ERRORS", cell=lambda r, _: _errors(r), width=6, right=True, since=130),
+    _Column(header="IN", cell=_session_tokens("input_tokens"), width=5, right=True),
+    _Column(header="CACHED", cell=_session_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
+    _Column(header="OUT", cell=_session_tokens("output_tokens"), width=5, right=True),
+    _Column(header="LAST PROMPT", cell=lambda r, _: human.one_line(r["last_prompt"] or human.DASH), width=0),
+]
+
+
+def _models(record: Record, most: int) -> str:
+    models = [human.model_name(model, brief=True) for model in record["models"] or ()]
+    more = f" +{len(models) - most}" if len(models) > most else ""
+    return (", ".join(models[:most]) + more) or human.DASH
+
+
+def _errors(record: Record) -> Text:
+    return Text(str(record["errors"]), style="red" if record["errors"] else "")
+
+
+def _table(
+    columns: list[_Column], records: Iterable[Record], width: int, now: datetime, *, header: bool, fixed: bool
+) -> Table:
+    shown = [column for column in columns if column.since <= width < column.until]
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), show_header=header, header_style="bold")
+    for column in shown:
+        table.add_column(
+            column.header,
+            justify="right" if column.right else "left",
+            style=column.style,
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=None if column.width else 1,
+            width=column.width or None if fixed else None,
+            max_width=column.width or None,
+        )
+    for record in records:
+        table.add_row(*(column.cell(record, now) for column in shown))
+    return table
+
+
+def interception_table(
+    records: Iterable[Record], width: int, now: datetime, *, header: bool = True, fixed: bool = False
+) -> Table:
+    """Interceptions as rows; ``fixed`` gives every table the same columns, so that rows can come one by one."""
+    return _table(_INTERCEPTIONS, records, width, now, header=header, fixed=fixed)
+
+
+def session_table(records: Iterable[Record], width: int, now: datetime) -> Table:
+    """Sessions as rows."""
+    return _table(_SESSIONS, records, width, now, header=True, fixed=False)

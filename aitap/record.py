@@ -1,0 +1,208 @@
+"""The record: what is known of one interception, as plain values.
+
+An *interception* is one request to a model and its response, seen on the wire. The capture side
+makes exactly one :class:`Interception` for each and hands the same value to every reader (storage
+today, spans, logs and metrics beside it). The values know neither mitmproxy nor the database.
+
+Two rules hold everywhere:
+
+* Unknown is ``None``, never 0 and never an empty string standing in for "not seen".
+* Times are seconds since the epoch (UTC, float); ids are dashed, time-ordered UUID strings.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = [
+    "CaptureMode",
+    "Interception",
+    "Lineage",
+    "ModelThought",
+    "Outcome",
+    "Purpose",
+    "TokenUsage",
+    "ToolResult",
+    "ToolUsage",
+    "UserPrompt",
+    "new_id",
+]
+
+Outcome = Literal["in_flight", "completed", "failed", "cancelled", "interrupted"]
+Purpose = Literal["conversation", "auxiliary", "probe"]
+CaptureMode = Literal["minimal", "metadata+prompt"]
+ToolKind = Literal["function", "custom", "server", "mcp"]
+ResultStatus = Literal["ok", "error"]
+
+
+_last_tick = 0
+
+
+def new_id() -> str:
+    """A version 7 UUID (RFC 9562, 5.7 and 6.2 method 3): the clock in 1/4096 ms, then 62 random bits.
+
+    Ids made later in this process sort later, also within one millisecond and when the clock steps back:
+    the order of rows is the order on the wire, and an index on them grows at its end.
+    """
+    global _last_tick  # noqa: PLW0603
+    tick = _last_tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
+    tail = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    text = f"{tick >> 12:012x}7{tick & 0xFFF:03x}{tail:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class TokenUsage(msgspec.Struct, kw_only=True):
+    """What one provider response cost, as the provider bills it."""
+
+    provider_response_id: str
+    input_tokens: int
+    """Uncached input only; cache reads and writes are beside it, never inside it."""
+    output_tokens: int
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    metadata: dict[str, Any] = {}
+    """Every further counter the provider sent, flat and numeric; ``partial: true`` on a cut stream."""
+    provider_model: str | None = None
+    created_at: float
+    id: str = msgspec.field(default_factory=new_id)
+
+
+class UserPrompt(msgspec.Struct, kw_only=True):
+    """What the person typed, freed of what the client wrapped round it. At most one per interception."""
+
+    provider_response_id: str
+    """Empty where the provider gave no response id (the call failed)."""
+    prompt: str
+    metadata: dict[str, Any] = {}
+    created_at: float
+    id: str = msgspec.field(default_factory=new_id)
+
+
+class ToolUsage(msgspec.Struct, kw_only=True):
+    """One tool call the model asked for, in wire order."""
+
+    provider_response_id: str
+    tool: str
+    input: str
+    """The argument text exactly as sent; JSON as a rule, kept as it is where it is not."""
+    kind: ToolKind = "function"
+    provider_tool_call_id: str | None = None
+    provider_item_id: str | None = None
+    server_url: str | None = None
+    injected: bool = False
+    invocation_error: str | None = None
+    result_status: ResultStatus | None = None
+    result_at: float | None = None
+    result_bytes: int | None = None
+    metadata: dict[str, Any] = {}
+    created_at: float
+    id: str = msgspec.field(default_factory=new_id)
+
+
+class ModelThought(msgspec.Struct, kw_only=True):
+    """One piece of reasoning the provider showed."""
+
+    provider_response_id: str
+    content: str
+    metadata: dict[str, Any] = {}
+    """``source``: ``thinking``, ``reasoning_summary``, ``commentary`` or ``reasoning_content``."""
+    created_at: float
+    id: str = msgspec.field(default_factory=new_id)
+
+
+class ToolResult(msgspec.Struct, kw_only=True, frozen=True):
+    """The answer to an earlier tool call, carried by this request: it completes that call's usage."""
+
+    call_id: str
+    status: ResultStatus | None
+    """``None`` where the dialect has no way to say whether the tool failed."""
+    size: int
+    """Bytes of the result as it stood in the request."""
+
+
+class Lineage(msgspec.Struct, kw_only=True):
+    """What the request says about where it belongs; storage turns it into thread and session.
+
+    Nothing here is stored as such.
+    """
+
+    tool_results: list[ToolResult] = []
+    previous_response_id: str | None = None
+    history: list[str] = []
+    """Digests of the conversation up to each message, oldest first; only where the client sends no id.
+    The last one stands for the whole conversation of this request."""
+    body_digest: str | None = None
+    """Equal for byte-identical requests of one sender; finds retries."""
+    agent: str | None = None
+    """The client's own id of the agent that speaks (main or sub-agent)."""
+    parent_agent: str | None = None
+    """The client's own id of the agent that started this one, where it names it."""
+    is_subagent: bool = False
+    agent_name: str | None = None
+    """What ``metadata.agent`` shall say of a sub-agent."""
+
+
+class Interception(msgspec.Struct, kw_only=True):
+    """One request to a model and its response. Field names are the column names."""
+
+    id: str = msgspec.field(default_factory=new_id)
+    initiator_id: str
+    api_key_id: str | None = None
+    provider: str
+    """Runtime type: ``anthropic``, ``openai``, ``copilot``, ``google``, ``bedrock``, ..."""
+    provider_name: str
+    """Instance: the name of the provider table's row."""
+    model: str
+    """As requested; the model that answered is ``response_model``."""
+    client: str | None = None
+    client_version: str | None = None
+    client_session_id: str | None = None
+    session_id: str = ""
+    """Client session id, else thread root, else own id; storage fills it in."""
+    thread_parent_id: str | None = None
+    thread_root_id: str | None = None
+    started_at: float
+    ended_at: float | None = None
+    metadata: dict[str, Any] = {}
+    credential_kind: str = "centralized"
+    credential_hint: str = ""
+    error_type: str | None = None
+    error_message: str | None = None
+    last_prompt_at: float | None = None
+    user_agent: str | None = None
+    api: str
+    """Dialect: ``anthropic.messages``, ``openai.chat_completions``, ``openai.responses``, ..."""
+    method: str
+    host: str
+    path: str
+    """Without the query, which may carry credentials."""
+    http_version: str
+    status_code: int | None = None
+    streaming: bool = False
+    response_model: str | None = None
+    provider_request_id: str | None = None
+    client_request_id: str | None = None
+    stop_reason: str | None = None
+    time_to_first_token: float | None = None
+    """Seconds from the request's end to the first event that carries model output."""
+    duration: float | None = None
+    """Seconds from the request's first byte to the response's last."""
+    request_bytes: int = 0
+    """Body bytes as they came over the wire (before any decompression); so are ``response_bytes``."""
+    response_bytes: int = 0
+    outcome: Outcome = "in_flight"
+    purpose: Purpose = "conversation"
+    retry_of: str | None = None
+    """The interception whose request this one repeats byte for byte."""
+    capture: CaptureMode = "metadata+prompt"
+
+    token_usages: list[TokenUsage] = []
+    user_prompts: list[UserPrompt] = []
+    tool_usages: list[ToolUsage] = []
+    model_thoughts: list[ModelThought] = []
+
+    lineage: Lineage = msgspec.field(default_factory=Lineage)

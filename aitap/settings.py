@@ -1,0 +1,187 @@
+"""Every setting, defined once.
+
+A field of :class:`Settings` is at the same time the mitmproxy option ``aitap_<name>``, the
+environment variable ``AITAP_<NAME>``, the key ``<name>`` in ``aitap.toml`` and the default; that is
+also the order in which they are asked. A name nobody knows is an error that says which one is near.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aitap.record import CaptureMode
+
+__all__ = ["SETTINGS", "Settings", "SettingsError", "check_options", "config_file", "data_folder", "duration", "load"]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a value it cannot have. The text is one line that says what to do."""
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def duration(text: str) -> float:
+    """Seconds in ``100ms``, ``30s``, ``10m``, ``12h``, ``60d`` or ``2w``; ``0`` is nothing at all.
+
+    Raises ``ValueError`` for anything else.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", text)
+    if match:
+        return float(match[1]) * _UNITS[match[2]]
+    if text.strip() == "0":
+        return 0.0
+    raise ValueError("write a number and a unit, such as 100ms, 12h, 60d or 2w; 0 for none")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser that takes just these words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"choose one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def database_url(text: str) -> str:
+    """A database URL whose scheme we have a driver for. Raises ``ValueError`` otherwise."""
+    scheme, separator, _ = text.partition("://")
+    if not separator or scheme != "sqlite":
+        raise ValueError("write sqlite:////absolute/path.db")
+    return text
+
+
+def data_folder() -> Path:
+    """Where this user's data lives by the customs of the operating system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local").expanduser() / "aitap"
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/aitap").expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "aitap"
+
+
+def config_folder() -> Path:
+    """Where this user's configuration lives by the customs of the operating system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or "~/AppData/Roaming").expanduser() / "aitap"
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/aitap").expanduser()
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "aitap"
+
+
+def _setting(default: Any, help: str, parse: Callable[[str], Any] = str) -> Any:
+    """``default`` is written as a user would write it, so that it goes through ``parse`` like any other value."""
+    return dataclasses.field(default=None, metadata={"text": default, "help": help, "parse": parse})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings in force. Made by :func:`load`, never by hand."""
+
+    database_url: str = _setting(
+        lambda: "sqlite:///" + str(data_folder() / "aitap.db"),
+        "Where records go: sqlite:////absolute/path.db.",
+        database_url,
+    )
+    retention: float = _setting(
+        "60d", "How long records are kept: a number with h, d or w; 0 keeps them for ever.", duration
+    )
+    capture: CaptureMode = _setting(
+        "metadata+prompt",
+        "What is kept of texts: minimal (no prompt, tool input or thought) or metadata+prompt.",
+        one_of("minimal", "metadata+prompt"),
+    )
+    flush_interval: float = _setting(
+        "100ms", "The longest time a finished record waits in memory before it is written.", duration
+    )
+
+
+SETTINGS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return close[0]
+
+
+def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The ``aitap.toml`` in force: ``AITAP_CONFIG``, else the working folder's, else the user's; None if there is none.
+
+    Raises :class:`SettingsError` where ``AITAP_CONFIG`` names a file that is not there.
+    """
+    if named := environ.get("AITAP_CONFIG"):
+        if not Path(named).is_file():
+            raise SettingsError(f"AITAP_CONFIG names {named}, which is not a file")
+        return Path(named)
+    for folder in (Path.cwd(), config_folder()):
+        if (folder / "aitap.toml").is_file():
+            return folder / "aitap.toml"
+    return None
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    for name in table:
+        if name not in SETTINGS:
+            raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {_nearest(name, SETTINGS)!r}?")
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    known = {f"AITAP_{name.upper()}": name for name in SETTINGS}
+    found = {}
+    for variable, value in environ.items():
+        if not variable.startswith("AITAP_") or variable == "AITAP_CONFIG":
+            continue
+        if variable not in known:
+            raise SettingsError(f"unknown variable {variable}, did you mean {_nearest(variable, known)}?")
+        found[known[variable]] = value
+    return found
+
+
+def check_options(names: Iterable[str]) -> None:
+    """Raise :class:`SettingsError` for the first of these option names that is no setting."""
+    known = [f"aitap_{name}" for name in SETTINGS]
+    for name in names:
+        if name.startswith("aitap_") and name not in known:
+            raise SettingsError(f"unknown option {name}, did you mean {_nearest(name, known)}?")
+
+
+def load(options: Mapping[str, str | None] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force; ``options`` are what the command line or ``--set`` gave, None where it gave nothing.
+
+    Raises :class:`SettingsError` for an unknown name or a value that does not parse.
+    """
+    path = config_file(environ)
+    sources: list[tuple[str, dict[str, str]]] = [
+        ("option", {name: value for name, value in (options or {}).items() if value is not None}),
+        ("environment", _from_environment(environ)),
+        (str(path), _from_file(path) if path else {}),
+    ]
+    values = {}
+    for name, field in SETTINGS.items():
+        default = field.metadata["text"]
+        origin, text = next(
+            ((origin, found[name]) for origin, found in sources if name in found),
+            ("default", default() if callable(default) else default),
+        )
+        try:
+            values[name] = field.metadata["parse"](text)
+        except ValueError as error:
+            raise SettingsError(f"{name} = {text!r} ({origin}): {error}") from None
+    return Settings(**values)

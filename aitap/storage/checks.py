@@ -1,0 +1,33 @@
+"""Whether a database is sound: the file itself, and rows that belong together."""
+
+from __future__ import annotations
+
+from peewee import Database, SqliteDatabase, fn
+
+from aitap.storage.models import Interception
+from aitap.storage.rows import CHILDREN
+
+__all__ = ["problems"]
+
+_MOST = 20
+
+
+def problems(database: Database) -> list[str]:
+    """What is wrong, one line each, at most 20 of one kind; nothing for a sound database. Reads all of it."""
+    found: list[str] = []
+    if isinstance(database, SqliteDatabase):
+        found += [
+            f"the file is damaged: {row[0]}"
+            for row in database.execute_sql(f"PRAGMA integrity_check({_MOST})")
+            if row[0] != "ok"
+        ]
+    if found:
+        # Queries on a damaged file say nothing that could be relied on.
+        return found
+    for shape in CHILDREN.values():
+        child = shape.model
+        owner = Interception.select(1).where(Interception.id == child.interception_id)
+        query = child.select(fn.COUNT(child.id)).where(~fn.EXISTS(owner))
+        if lost := int(database.execute(query).fetchone()[0]):
+            found.append(f"{child._meta.table_name} has {lost} rows without their interception")
+    return found

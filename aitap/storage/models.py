@@ -1,0 +1,256 @@
+"""The tables, named as in the reference so that its SQL dashboards run unchanged.
+
+Hot tables have no foreign keys: the writer never waits for a check, and retention removes children
+and parent together. ``aibridge_*`` columns that the reference has keep its names and meaning; the
+rest are ours. The migrations are the truth about the schema; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import (
+    SQL,
+    AutoField,
+    BigIntegerField,
+    BooleanField,
+    CompositeKey,
+    DoubleField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+from aitap.storage.fields import Json, Timestamp, Uuid
+
+__all__ = [
+    "MODELS",
+    "History",
+    "Interception",
+    "ModelThought",
+    "ProxyRun",
+    "Session",
+    "TokenUsage",
+    "ToolUsage",
+    "User",
+    "UserPrompt",
+]
+
+
+class Table(Model):
+    """Base of all tables; bound to a database by :func:`aitap.storage.database.open_database`."""
+
+    class Meta:
+        legacy_table_names = False
+
+
+class User(Table):
+    """A person or machine that calls models. The reference's dashboards join it by ``id``."""
+
+    id = Uuid(primary_key=True)
+    username = TextField(unique=True)
+    name = TextField(default="")
+    email = TextField(null=True)
+    avatar_url = TextField(null=True)
+    deleted = BooleanField(default=False)
+    created_at = Timestamp()
+
+    class Meta:
+        table_name = "users"
+
+
+class Interception(Table):
+    """One request to a model and its response; see ``aitap.record.Interception`` for each column."""
+
+    id = Uuid(primary_key=True)
+    initiator_id = Uuid()
+    api_key_id = TextField(null=True)
+    provider = TextField()
+    provider_name = TextField(default="")
+    model = TextField()
+    client = TextField(null=True)
+    client_version = TextField(null=True)
+    client_session_id = TextField(null=True)
+    session_id = TextField()
+    thread_parent_id = Uuid(null=True)
+    thread_root_id = Uuid(null=True)
+    started_at = Timestamp()
+    ended_at = Timestamp(null=True)
+    metadata = Json(null=True)
+    credential_kind = TextField(default="centralized")
+    credential_hint = TextField(default="")
+    error_type = TextField(null=True)
+    error_message = TextField(null=True)
+    last_prompt_at = Timestamp(null=True)
+    user_agent = TextField(null=True)
+    api = TextField()
+    method = TextField()
+    host = TextField()
+    path = TextField()
+    http_version = TextField()
+    status_code = IntegerField(null=True)
+    streaming = BooleanField(default=False)
+    response_model = TextField(null=True)
+    provider_request_id = TextField(null=True)
+    client_request_id = TextField(null=True)
+    stop_reason = TextField(null=True)
+    time_to_first_token = DoubleField(null=True)
+    duration = DoubleField(null=True)
+    request_bytes = BigIntegerField(default=0)
+    response_bytes = BigIntegerField(default=0)
+    outcome = TextField()
+    purpose = TextField()
+    retry_of = Uuid(null=True)
+    capture = TextField()
+    proxy_id = IntegerField(null=True)
+
+    class Meta:
+        table_name = "aibridge_interceptions"
+        indexes = (
+            (("started_at", "id"), False),
+            (("initiator_id", "started_at"), False),
+            (("session_id", "started_at"), False),
+            (("model", "started_at"), False),
+        )
+
+
+class Child(Table):
+    """What every row that belongs to an interception has."""
+
+    id = Uuid(primary_key=True)
+    interception_id = Uuid(index=True)
+    provider_response_id = TextField()
+    metadata = Json(null=True)
+    created_at = Timestamp()
+
+
+class TokenUsage(Child):
+    """One row per provider response."""
+
+    provider_response_id = TextField(index=True)
+    input_tokens = BigIntegerField()
+    output_tokens = BigIntegerField()
+    cache_read_input_tokens = BigIntegerField(default=0)
+    cache_write_input_tokens = BigIntegerField(default=0)
+    provider_model = TextField(null=True)
+    cost_micros = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "aibridge_token_usages"
+
+
+class UserPrompt(Child):
+    """What the person typed."""
+
+    prompt = TextField()
+
+    class Meta:
+        table_name = "aibridge_user_prompts"
+
+
+class ToolUsage(Child):
+    """One tool call, completed by the later request that carries its result."""
+
+    provider_tool_call_id = TextField(null=True, index=True)
+    provider_item_id = TextField(null=True)
+    server_url = TextField(null=True)
+    tool = TextField()
+    input = TextField()
+    injected = BooleanField(default=False)
+    invocation_error = TextField(null=True)
+    kind = TextField()
+    result_status = TextField(null=True)
+    result_at = Timestamp(null=True)
+    result_bytes = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "aibridge_tool_usages"
+
+
+class ModelThought(Child):
+    """One piece of reasoning."""
+
+    content = TextField()
+
+    class Meta:
+        table_name = "aibridge_model_thoughts"
+
+
+class Session(Table):
+    """One row per (session, initiator), kept by the writer so that no list ever groups interceptions.
+
+    Counts cover ended interceptions; ``threads`` and ``prompts`` leave out auxiliary and probe requests.
+    """
+
+    session_id = TextField()
+    initiator_id = Uuid()
+    client = TextField(null=True)
+    providers = Json()
+    models = Json()
+    started_at = Timestamp()
+    ended_at = Timestamp(null=True)
+    last_active_at = Timestamp()
+    interceptions = IntegerField(default=0)
+    threads = IntegerField(default=0)
+    prompts = IntegerField(default=0)
+    tool_calls = IntegerField(default=0)
+    errors = IntegerField(default=0)
+    input_tokens = BigIntegerField(default=0)
+    output_tokens = BigIntegerField(default=0)
+    cache_read_input_tokens = BigIntegerField(default=0)
+    cache_write_input_tokens = BigIntegerField(default=0)
+    last_prompt = TextField(null=True)
+
+    class Meta:
+        table_name = "aitap_sessions"
+        primary_key = CompositeKey("session_id", "initiator_id")
+        indexes = (
+            (("last_active_at", "session_id"), False),
+            (("initiator_id", "last_active_at"), False),
+            (("started_at",), False),
+        )
+
+
+class History(Table):
+    """Digest of a whole conversation as last sent, for clients that send no id to tell turns apart."""
+
+    digest = TextField()
+    initiator_id = Uuid()
+    interception_id = Uuid()
+    created_at = Timestamp(index=True)
+
+    class Meta:
+        table_name = "aitap_histories"
+        primary_key = CompositeKey("digest", "initiator_id")
+
+
+class ProxyRun(Table):
+    """One run of a proxy; its heartbeat tells whether the interceptions it left open still live."""
+
+    id = AutoField()
+    host = TextField()
+    pid = IntegerField()
+    started_at = Timestamp()
+    heartbeat_at = Timestamp()
+    ended_at = Timestamp(null=True)
+
+    class Meta:
+        table_name = "aitap_proxies"
+
+
+MODELS: tuple[type[Any], ...] = (
+    User,
+    Interception,
+    TokenUsage,
+    UserPrompt,
+    ToolUsage,
+    ModelThought,
+    Session,
+    History,
+    ProxyRun,
+)
+
+Interception.add_index(Interception.thread_root_id, where=SQL("thread_root_id IS NOT NULL"))
+Interception.add_index(
+    Interception.index(Interception.id, where=SQL("ended_at IS NULL"), name="aibridge_interceptions_open")
+)

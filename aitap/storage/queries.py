@@ -1,0 +1,343 @@
+"""Every question asked of the records; command line, REST and pages are thin faces of these functions.
+
+Answers are plain dicts ready for JSON (see :mod:`aitap.storage.rows`). Pages go by key, never by
+offset, so the thousandth page costs what the first costs. Newest come first in lists; ``iter_*`` give
+everything, oldest first, in constant memory.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from peewee import SQL, Database, SqliteDatabase, Tuple, fn
+
+from aitap.storage.models import Interception, Session
+from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
+from aitap.storage.threads import session_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+__all__ = [
+    "Filter",
+    "QueryError",
+    "count_interceptions",
+    "count_sessions",
+    "distinct_clients",
+    "distinct_models",
+    "distinct_providers",
+    "get_interception",
+    "get_interceptions",
+    "get_session",
+    "iter_interceptions",
+    "iter_sessions",
+    "list_interceptions",
+    "list_sessions",
+    "recent_ids",
+]
+
+_PAGE = 200
+_SHORTEST = 4
+
+
+class QueryError(Exception):
+    """A question that has no single answer: an unknown cursor, an ambiguous id. One line says what to do."""
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which interceptions are meant; ``None`` means any. Equality is exact, both times are inclusive."""
+
+    initiator_id: str | None = None
+    provider: str | None = None
+    provider_name: str | None = None
+    model: str | None = None
+    client: str | None = None
+    """``Unknown`` also finds records without a client."""
+    session_id: str | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+
+def _conditions(filter: Filter) -> list[Any]:
+    found: list[Any] = [
+        getattr(Interception, name) == value
+        for name in ("initiator_id", "provider", "provider_name", "model", "session_id")
+        if (value := getattr(filter, name)) is not None
+    ]
+    if filter.client == "Unknown":
+        found.append((Interception.client == "Unknown") | Interception.client.is_null())
+    elif filter.client is not None:
+        found.append(Interception.client == filter.client)
+    if filter.started_after is not None:
+        found.append(Interception.started_at >= filter.started_after)
+    if filter.started_before is not None:
+        found.append(Interception.started_at <= filter.started_before)
+    return found
+
+
+def _where(query: Any, conditions: list[Any]) -> Any:
+    return query.where(*conditions) if conditions else query
+
+
+# --- interceptions
+
+
+def list_interceptions(
+    database: Database, filter: Filter, *, limit: int, after_id: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest ``limit`` interceptions, those in flight too (``outcome`` says so).
+
+    ``after_id`` names the last one of the page before. Raises :class:`QueryError` where there is none such.
+    """
+    conditions = _conditions(filter)
+    if after_id is not None:
+        cursor = database.execute(
+            Interception.select(Interception.started_at, Interception.id).where(Interception.id == after_id.lower())
+        ).fetchone()
+        if cursor is None:
+            raise QueryError(f"after_id: interception {after_id!r} not found")
+        conditions.append(Tuple(Interception.started_at, Interception.id) < Tuple(*cursor))
+    query = _where(Interception.select(*INTERCEPTION.fields), conditions)
+    query = query.order_by(Interception.started_at.desc(), Interception.id.desc()).limit(limit)
+    return whole(database, database.execute(query).fetchall())
+
+
+def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
+    """All interceptions, oldest first. What is written meanwhile may or may not be among them."""
+    last: tuple[Any, Any] | None = None
+    started_at, id_ = INTERCEPTION.names.index("started_at"), INTERCEPTION.names.index("id")
+    while True:
+        conditions = _conditions(filter)
+        if last is not None:
+            conditions.append(Tuple(Interception.started_at, Interception.id) > Tuple(*last))
+        query = _where(Interception.select(*INTERCEPTION.fields), conditions)
+        rows = database.execute(
+            query.order_by(Interception.started_at, Interception.id).limit(_PAGE),
+        ).fetchall()
+        yield from whole(database, rows)
+        if len(rows) < _PAGE:
+            return
+        last = (rows[-1][started_at], rows[-1][id_])
+
+
+def get_interceptions(database: Database, ids: list[str]) -> list[dict[str, Any]]:
+    """The interceptions with these ids, oldest first; ids that are not there are left out. At most 500 ids."""
+    query = Interception.select(*INTERCEPTION.fields).where(Interception.id.in_(ids))
+    rows = database.execute(query.order_by(Interception.started_at, Interception.id)).fetchall()
+    return whole(database, rows)
+
+
+def recent_ids(database: Database, filter: Filter, also: list[str] | None = None) -> dict[str, bool]:
+    """Ids of the interceptions that match, oldest first, each with whether it has ended; those ``also`` come too."""
+    wanted: Any = reduce(and_, _conditions(filter), SQL("1 = 1"))
+    if also:
+        wanted = wanted | Interception.id.in_(also)
+    query = Interception.select(Interception.id, Interception.ended_at.is_null(is_null=False)).where(wanted)
+    rows = database.execute(query.order_by(Interception.started_at, Interception.id))
+    return {str(id_): bool(ended) for id_, ended in rows}
+
+
+def get_interception(database: Database, id_or_part: str) -> dict[str, Any] | None:
+    """The interception with this id, or the only one whose id begins or ends so (4 digits at least).
+
+    ``None`` where there is none. Raises :class:`QueryError` where there are several.
+    """
+    text = id_or_part.strip().lower()
+    digits = text.replace("-", "")
+    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
+        return None
+    low, high = (_dashed(digits.ljust(32, pad)) for pad in "0f")
+    found = _ids(database, (Interception.id >= low) & (Interception.id <= high))
+    if not found:
+        # Ids begin with the time, so their ends tell neighbours apart: tables show those.
+        ending = text if "-" in text else _dashed(digits.rjust(32, "_")).lstrip("_-")
+        found = _ids(database, fn.SUBSTR(Interception.id, 37 - len(ending)) == ending)
+    if len(found) > 1:
+        raise QueryError(f"several interceptions match {id_or_part!r}: give more of the id")
+    return get_interceptions(database, found)[0] if found else None
+
+
+def _dashed(digits: str) -> str:
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _ids(database: Database, condition: Any) -> list[str]:
+    return [str(row[0]) for row in database.execute(Interception.select(Interception.id).where(condition).limit(2))]
+
+
+def count_interceptions(database: Database, filter: Filter) -> int:
+    """How many interceptions there are."""
+    query = _where(Interception.select(fn.COUNT(Interception.id)), _conditions(filter))
+    return int(database.execute(query).fetchone()[0])
+
+
+# --- sessions
+
+_SESSION = Shape(Session)
+_ORDER = (Session.last_active_at, Session.session_id, Session.initiator_id)
+
+
+def _session_query(filter: Filter) -> Any:
+    first = Interception.alias("first")
+    metadata = (
+        first.select(first.metadata)
+        .where((first.session_id == Session.session_id) & (first.initiator_id == Session.initiator_id))
+        .order_by(first.started_at, first.id)
+        .limit(1)
+    )
+    return _where(Session.select(*_SESSION.fields, metadata), _session_conditions(filter))
+
+
+def _session_conditions(filter: Filter) -> list[Any]:
+    found: list[Any] = []
+    if filter.initiator_id is not None:
+        found.append(Session.initiator_id == filter.initiator_id)
+    if filter.session_id is not None:
+        found.append(Session.session_id == filter.session_id)
+    if filter.started_before is not None:
+        found.append(Session.started_at <= filter.started_before)
+    rest = _conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None))
+    if rest:
+        same = (Interception.session_id == Session.session_id) & (Interception.initiator_id == Session.initiator_id)
+        found.append(fn.EXISTS(Interception.select(1).where(same, *rest)))
+    return found
+
+
+def _sessions(database: Database, rows: list[Any]) -> list[dict[str, Any]]:
+    people = initiators(database, {str(row[_SESSION.names.index("initiator_id")]): None for row in rows})
+    return [_session(row, people) for row in rows]
+
+
+def _session(row: Any, people: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    record = _SESSION.dict(row)
+    metadata = row[len(_SESSION.names)]
+    counters = {name: record.pop(name) for name in TOKEN_COUNTERS}
+    # Every answered call costs tokens, so a sum of nothing at all means that no usage was ever seen.
+    seen = any(counters.values())
+    return {
+        "id": record.pop("session_id"),
+        "initiator": people[record["initiator_id"]],
+        **record,
+        "metadata": msgspec.json.decode(metadata) if isinstance(metadata, str | bytes) else metadata,
+        "token_usage_summary": counters if seen else dict.fromkeys(counters),
+    }
+
+
+def list_sessions(
+    database: Database, filter: Filter, *, limit: int, after_id: str | None = None
+) -> list[dict[str, Any]]:
+    """The ``limit`` sessions last active; a session counts where any of its interceptions matches the filter.
+
+    The numbers are always those of the whole session. ``after_id`` names the last session of the page
+    before. Raises :class:`QueryError` where there is none such, or several users have one.
+    """
+    query = _session_query(filter)
+    if after_id is not None:
+        cursors = Session.select(*_ORDER).where(Session.session_id == after_id)
+        if filter.initiator_id is not None:
+            cursors = cursors.where(Session.initiator_id == filter.initiator_id)
+        found = database.execute(cursors.limit(2)).fetchall()
+        if not found:
+            raise QueryError(f"after_id: session {after_id!r} not found")
+        if len(found) > 1:
+            raise QueryError(f"after_id: several users have a session {after_id!r}: name the initiator")
+        query = query.where(Tuple(*_ORDER) < Tuple(*found[0]))
+    query = query.order_by(*(column.desc() for column in _ORDER)).limit(limit)
+    return _sessions(database, database.execute(query).fetchall())
+
+
+def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
+    """All sessions, least recently active first, as they stood at one moment."""
+    # A session moves in this order whenever it is active: without a snapshot it could come twice.
+    with _snapshot(database):
+        last: Any = None
+        while True:
+            query = _session_query(filter)
+            if last is not None:
+                query = query.where(Tuple(*_ORDER) > Tuple(*last))
+            rows = database.execute(query.order_by(*_ORDER).limit(_PAGE)).fetchall()
+            yield from _sessions(database, rows)
+            if len(rows) < _PAGE:
+                return
+            last = [rows[-1][_SESSION.fields.index(column)] for column in _ORDER]
+
+
+def _snapshot(database: Database) -> Any:
+    # Ours take the write lock at their start as a rule; who only reads must not hold the writer up.
+    if isinstance(database, SqliteDatabase):
+        return database.atomic("DEFERRED")
+    return database.atomic("REPEATABLE READ")
+
+
+def count_sessions(database: Database, filter: Filter) -> int:
+    """How many sessions have an interception that matches."""
+    query = _where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(filter))
+    return int(database.execute(query).fetchone()[0])
+
+
+def get_session(database: Database, session_id: str, initiator_id: str | None = None) -> dict[str, Any] | None:
+    """One session with its threads, the sub-agents under the thread that started them, the auxiliary calls apart.
+
+    ``session_id`` is the session's id, a unique beginning or end of it (4 characters at least), or the id of
+    one of its interceptions. ``None`` where there is none. Raises :class:`QueryError` where there are several.
+    """
+    rows = _find_sessions(database, session_id, initiator_id)
+    if len(rows) > 1:
+        if len({row[_SESSION.names.index("session_id")] for row in rows}) > 1:
+            raise QueryError(f"several sessions match {session_id!r}: give more of the id")
+        raise QueryError(f"several users have a session {session_id!r}: name the initiator")
+    if not rows:
+        return None
+    session = _sessions(database, rows)[0]
+    query = (
+        Interception.select(*INTERCEPTION.fields)
+        .where((Interception.session_id == session["id"]) & (Interception.initiator_id == session["initiator_id"]))
+        .order_by(Interception.started_at, Interception.id)
+    )
+    return session | session_threads(whole(database, database.execute(query).fetchall()))
+
+
+def _find_sessions(database: Database, text: str, initiator_id: str | None) -> list[Any]:
+    query = _session_query(Filter(initiator_id=initiator_id)).limit(2)
+    steps: list[Any] = [Session.session_id == text]
+    if len(text) >= _SHORTEST:
+        steps.append((Session.session_id > text) & (Session.session_id < text + chr(0x10FFFF)))
+        steps.append(fn.SUBSTR(Session.session_id, fn.LENGTH(Session.session_id) - len(text) + 1) == text)
+    for condition in steps:
+        if rows := database.execute(query.where(condition)).fetchall():
+            return list(rows)
+    if interception := get_interception(database, text):
+        same = (Session.session_id == interception["session_id"], Session.initiator_id == interception["initiator_id"])
+        return list(database.execute(query.where(*same)).fetchall())
+    return []
+
+
+# --- distinct values
+
+
+def _distinct(database: Database, column: Any, filter: Filter, prefix: str | None) -> list[str]:
+    conditions = _conditions(filter)
+    if prefix is not None:
+        conditions += [column >= prefix, column < prefix + chr(0x10FFFF)]
+    query = _where(Interception.select(column).distinct(), conditions)
+    return sorted({"Unknown" if row[0] is None else row[0] for row in database.execute(query)})
+
+
+def distinct_models(database: Database, filter: Filter, *, prefix: str | None = None) -> list[str]:
+    """The models that were asked for, sorted; with ``prefix`` those that begin so (case counts)."""
+    return _distinct(database, Interception.model, filter, prefix)
+
+
+def distinct_clients(database: Database, filter: Filter, *, prefix: str | None = None) -> list[str]:
+    """The clients that called, sorted; with ``prefix`` those that begin so (case counts)."""
+    return _distinct(database, fn.COALESCE(Interception.client, "Unknown"), filter, prefix)
+
+
+def distinct_providers(database: Database, filter: Filter, *, prefix: str | None = None) -> list[str]:
+    """The runtime types of the providers called, sorted; with ``prefix`` those that begin so (case counts)."""
+    return _distinct(database, Interception.provider, filter, prefix)

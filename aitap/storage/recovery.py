@@ -1,0 +1,99 @@
+"""What a proxy that died left behind, and how one proves that it lives.
+
+Each run of a proxy has a row with host, process id and a heartbeat. An interception without an end
+belongs to a run; once that run is gone nobody will ever end it, so it is marked ``interrupted``. On its
+own host a run is gone as soon as its process is; elsewhere when its heartbeat has stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from aitap.storage import sessions
+from aitap.storage.database import transaction
+from aitap.storage.fields import parse_timestamp, timestamp_text
+from aitap.storage.statements import placeholders
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from peewee import Database
+
+__all__ = ["HEARTBEAT_SECONDS", "beat", "begin_run", "end_run", "mark_interrupted"]
+
+HEARTBEAT_SECONDS = 15.0
+_DEAD_SECONDS = 60.0
+
+_OPEN = (
+    "SELECT i.id, i.started_at, i.session_id, i.initiator_id, p.host, p.pid, p.heartbeat_at, p.ended_at "
+    "FROM aibridge_interceptions i LEFT JOIN aitap_proxies p ON p.id = i.proxy_id WHERE i.ended_at IS NULL"
+)
+_INTERRUPT = (
+    "UPDATE aibridge_interceptions SET outcome = 'interrupted', ended_at = ? WHERE id = ? AND ended_at IS NULL"
+)
+_BEGIN = "INSERT INTO aitap_proxies (host, pid, started_at, heartbeat_at) VALUES (?, ?, ?, ?) RETURNING id"
+_BEAT = "UPDATE aitap_proxies SET heartbeat_at = ? WHERE id = ?"
+_END = "UPDATE aitap_proxies SET heartbeat_at = ?, ended_at = ? WHERE id = ?"
+
+
+def begin_run(database: Database) -> int:
+    """Enter this process as a live proxy; the result marks the interceptions it writes."""
+    now = timestamp_text(time.time())
+    with transaction(database):
+        row = database.execute_sql(placeholders(database, _BEGIN), (platform.node(), os.getpid(), now, now)).fetchone()
+    return int(row[0])
+
+
+def beat(database: Database, run: int) -> None:
+    """Say that this run lives; due every ``HEARTBEAT_SECONDS``."""
+    with transaction(database):
+        database.execute_sql(placeholders(database, _BEAT), (timestamp_text(time.time()), run))
+
+
+def end_run(database: Database, run: int) -> None:
+    """Say that this run has ended in good order."""
+    now = timestamp_text(time.time())
+    with transaction(database):
+        database.execute_sql(placeholders(database, _END), (now, now, run))
+
+
+def mark_interrupted(database: Database) -> int:
+    """Mark what proxies that are gone left open, count it in its sessions, and return how many there were.
+
+    Their end is the last moment at which they are known to have been open: the proxy's last heartbeat.
+    """
+    marked = 0
+    with transaction(database):
+        touched = set()
+        for id, started, session, initiator, host, pid, heartbeat, ended in database.execute_sql(_OPEN).fetchall():
+            if heartbeat is None or _gone(host, pid, parse_timestamp(heartbeat), ended=ended is not None):
+                last_known = max(started, heartbeat or started)
+                database.execute_sql(placeholders(database, _INTERRUPT), (last_known, id))
+                touched.add((session, initiator))
+                marked += 1
+        sessions.rebuild(database, touched)
+    return marked
+
+
+def _gone(host: str, pid: int, heartbeat: datetime, *, ended: bool) -> bool:
+    # A run of this very process id on this host is an earlier one: in containers every proxy is process 1.
+    if ended or time.time() - heartbeat.timestamp() > _DEAD_SECONDS:
+        return True
+    return host == platform.node() and (pid == os.getpid() or not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    if sys.platform == "win32":
+        # There os.kill with signal 0 is no question but a Ctrl-C; the heartbeat alone decides.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

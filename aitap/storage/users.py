@@ -1,0 +1,17 @@
+"""The people and machines that records belong to."""
+
+from __future__ import annotations
+
+import time
+
+from peewee import Database
+
+from aitap.storage.models import User
+
+__all__ = ["ensure_user"]
+
+
+def ensure_user(database: Database, user_id: str, username: str) -> None:
+    """Make sure that this user has a row; an existing one stays as it is."""
+    with database.connection_context():
+        User.insert(id=user_id, username=username, name=username, created_at=time.time()).on_conflict_ignore().execute()

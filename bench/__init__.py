@@ -1,0 +1,1 @@
+"""What recording costs, measured against plain mitmdump: ``python -m bench``."""

@@ -1,0 +1,110 @@
+"""``python -m bench``: what recording costs, against plain mitmdump that only streams.
+
+Exit status 0 when everything was answered and stored, whatever the figures say; 1 when something was
+lost, failed or could not be measured; 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from bench import machine
+from bench.proxies import BenchError
+from bench.report import as_json, summarize, table
+from bench.rounds import Laboratory, Plan
+
+HERE = Path(__file__).parent
+DEFAULT = ("json", "json-no-ids", "sse50", "sse1000", "300k", "2m", "paced")
+EXTRA = ("300k-no-ids",)
+HOOKS = ("json", "sse1000", "300k")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m bench", description="Measure the recorder against plain mitmdump.")
+    parser.add_argument("--rounds", type=int, help="how often each case visits each variant (default 8; --quick 2)")
+    parser.add_argument(
+        "--only",
+        metavar="NAMES",
+        help=f"comma-separated: {', '.join((*DEFAULT, *EXTRA, 'many', 'hooks'))} (the default is all but {EXTRA[0]})",
+    )
+    parser.add_argument("--quick", action="store_true", help="a look within a minute: short slices, 100 slow streams")
+    parser.add_argument("--control", action="store_true", help="plain against plain: what the machine's noise makes")
+    parser.add_argument("--addon", type=Path, default=HERE.parent / "addon", help="the addon to measure")
+    parser.add_argument("-o", "--output", type=Path, default=HERE / "results.json", help="where the JSON goes")
+    return parser.parse_args()
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    names = arguments.only.split(",") if arguments.only else [*DEFAULT, "many", "hooks"]
+    if unknown := [name for name in names if name not in (*DEFAULT, *EXTRA, "many", "hooks")]:
+        raise SystemExit(f"python -m bench: error: --only knows no {unknown[0]!r}")
+    if not arguments.addon.is_file():
+        raise SystemExit(f"python -m bench: error: there is no addon at {arguments.addon}")
+    quick = arguments.quick
+    rounds = arguments.rounds or (2 if quick else 8)
+    return Plan(
+        addon=arguments.addon.resolve(),
+        rounds=max(1, rounds),
+        seconds=0.25 if quick else 0.8,
+        cases=tuple(name for name in (*DEFAULT, *EXTRA) if name in names),
+        crowd=("many-quick" if quick else "many") if "many" in names else None,
+        alone=0.3 if quick else 1.0,
+        hooks=HOOKS[: 2 if quick else 3] if "hooks" in names and not arguments.control else (),
+        hook_requests=1.0 if quick else 2.0,
+        control=arguments.control,
+    )
+
+
+def _header(about: dict[str, object], plan: Plan) -> str:
+    where = "mitmdump on one core, load and upstream on another" if about["pinned"] else "processes not pinned"
+    return (
+        f"{about['cpus']} CPUs ({about['processor']}), load average {about['load_average']}, {where}\n"
+        f"Python {about['python']}, mitmproxy {about['mitmproxy']}, peewee {about['peewee']}, "
+        f"msgspec {about['msgspec']}; {plan.rounds} rounds\n"
+        f"others used {about['foreign_load']} of a core meanwhile\n"
+    )
+
+
+def main() -> int:
+    arguments = _arguments()
+    plan = _plan(arguments)
+    machine.raise_file_limit()
+    about = machine.describe()
+    start = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
+
+    busy, own = machine.busy_seconds(), machine.own_seconds()
+    try:
+        with Laboratory(plan, say) as laboratory:
+            if plan.cases:
+                laboratory.rounds()
+            laboratory.crowd()
+            laboratory.hooks()
+            measured = laboratory.measured
+            first, second = (variant.name for variant in laboratory.variants)
+    except (BenchError, EOFError) as error:
+        print(f"bench: {error or 'the load generator ended'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    # Valid now that all children have ended.
+    seconds = time.monotonic() - start
+    foreign = (machine.busy_seconds() - busy) - (machine.own_seconds() - own)
+    about["foreign_load"] = round(max(0.0, foreign) / seconds, 3) if busy else None
+    summary = summarize(measured, (first, second))
+    print(_header(about, plan))
+    print(table(summary, measured))
+    result = {"machine": about, "seconds": round(seconds), **as_json(summary, measured)}
+    arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"\nwritten to {arguments.output}")
+    return 1 if summary.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

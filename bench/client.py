@@ -1,0 +1,163 @@
+"""One keep-alive connection of a client through the proxy: CONNECT, TLS, then one exchange after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from bench.cases import HOST, Answer
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Client", "Exchange", "ExchangeError"]
+
+
+class ExchangeError(Exception):
+    """The proxy or the upstream did not answer as they should."""
+
+
+class Exchange:
+    """What came back for one request, and when. Times are monotonic nanoseconds."""
+
+    __slots__ = ("body", "marks", "sent")
+
+    def __init__(self) -> None:
+        self.sent = time.monotonic_ns()
+        self.body = bytearray()
+        self.marks: list[tuple[int, int]] = []
+        """(arrival, length of the body by then) of each read."""
+
+    def arrivals(self, answer: Answer) -> list[int]:
+        """When each event of the answer was complete."""
+        times = []
+        marks = iter(self.marks)
+        arrival, length = next(marks)
+        for end in answer.ends:
+            while length < end:
+                arrival, length = next(marks)
+            times.append(arrival)
+        return times
+
+    def first(self, answer: Answer) -> float:
+        """Milliseconds from the request's first byte to the end of the answer's first event."""
+        arrival = next(arrival for arrival, length in self.marks if length >= answer.ends[0])
+        return (arrival - self.sent) / 1e6
+
+
+class Client(asyncio.Protocol):
+    """The connection. One exchange at a time."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.buffer = b""
+        self.left = 0
+        self.chunked = False
+        self.in_body = False
+        self.exchange: Exchange | None = None
+        self.done: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def connect(cls, port: int, context: ssl.SSLContext) -> Client:
+        """A connection to the provider through the proxy on ``port``, ready for requests."""
+        loop = asyncio.get_running_loop()
+        transport, self = await loop.create_connection(cls, "127.0.0.1", port)
+        self.transport = transport
+        self.done = loop.create_future()
+        self.transport.write(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        await self.done
+        secured = await loop.start_tls(self.transport, self, context, server_hostname=HOST)
+        if secured is None:
+            raise ExchangeError("the connection closed in the TLS handshake")
+        self.transport = secured
+        return self
+
+    async def send(self, request: list[bytes] | tuple[bytes, ...]) -> Exchange:
+        """Send a request, return its whole answer. Raises :class:`ExchangeError`."""
+        self.exchange = exchange = Exchange()
+        self.done = asyncio.get_running_loop().create_future()
+        self.transport.write(b"".join(request))
+        await self.done
+        return exchange
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self.done = None
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """An exchange under way fails with it."""
+        if self.done and not self.done.done():
+            self.done.set_exception(ExchangeError(f"connection lost: {exc or 'closed by the proxy'}"))
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of an answer."""
+        now = time.monotonic_ns()
+        self.buffer += data
+        exchange = self.exchange
+        if not self.in_body and not self._head():
+            return
+        if exchange is None:
+            return
+        length = len(exchange.body)
+        ended = self._chunks(exchange.body) if self.chunked else self._plain(exchange.body)
+        if len(exchange.body) > length:
+            exchange.marks.append((now, len(exchange.body)))
+        if ended:
+            self.in_body = False
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.done and not self.done.done():
+            if self.buffer:
+                self.done.set_exception(ExchangeError("bytes after the end of an answer"))
+            else:
+                self.done.set_result(None)
+
+    def _head(self) -> bool:
+        """Read the status line and headers; False when they are incomplete or there is nothing after them."""
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        lines = self.buffer[:end].lower().split(b"\r\n")
+        self.buffer = self.buffer[end + 4 :]
+        if b" 200 " not in lines[0] + b" ":
+            if self.done and not self.done.done():
+                self.done.set_exception(ExchangeError(f"the answer was {lines[0].decode('latin-1')!r}"))
+            return False
+        if self.exchange is None:  # the answer to CONNECT
+            self._finish()
+            return False
+        fields = dict(line.split(b": ", 1) for line in lines[1:])
+        self.chunked = fields.get(b"transfer-encoding") == b"chunked"
+        self.left = 0 if self.chunked else int(fields[b"content-length"])
+        self.in_body = True
+        return True
+
+    def _plain(self, body: bytearray) -> bool:
+        body += self.buffer
+        self.left -= len(self.buffer)
+        self.buffer = b""
+        return self.left == 0
+
+    def _chunks(self, body: bytearray) -> bool:
+        """Decode what is there of chunked coding; True at its end."""
+        buffer = self.buffer
+        at = 0
+        while True:
+            line = buffer.find(b"\r\n", at)
+            if line < 0:
+                break
+            size = int(buffer[at:line], 16)
+            end = line + 2 + size + 2
+            if end > len(buffer):
+                break
+            if size == 0:
+                self.buffer = buffer[end:]
+                return True
+            body += buffer[line + 2 : end - 2]
+            at = end
+        self.buffer = buffer[at:]
+        return False

@@ -1,0 +1,262 @@
+"""The load generator: a process that drives a proxy with the cases and checks every byte that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bench import machine
+from bench.cases import CASES, COUNTER, PREVIOUS, Case
+from bench.client import Client, ExchangeError
+from bench.upstream import GATE
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+__all__ = ["Calibration", "Crowd", "CrowdJob", "Slice", "SliceJob", "WarmJob", "serve"]
+
+
+@dataclass(frozen=True)
+class WarmJob:
+    """Drive a case for some seconds."""
+
+    port: int
+    case: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How many requests a second a :class:`WarmJob` had."""
+
+    rate: float
+    answered: int
+
+
+@dataclass(frozen=True)
+class SliceJob:
+    """Measure one case on one proxy: ``requests`` in a closed loop over the case's connections."""
+
+    port: int
+    pid: int
+    case: str
+    requests: int
+    alone: int
+
+
+@dataclass
+class Slice:
+    """What a :class:`SliceJob` measured. Times are in milliseconds where not named otherwise."""
+
+    requests: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    """CPU seconds of the proxy, until it was idle again."""
+    generator: float = 0.0
+    """CPU seconds of the load generator in the same time."""
+    first: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CrowdJob:
+    """Open ``case.connections`` slow streams, then let all of them run to their ends."""
+
+    port: int
+    pid: int
+    case: str
+
+
+@dataclass
+class Crowd:
+    """What a :class:`CrowdJob` measured."""
+
+    streams: int = 0
+    answered: int = 0
+    errors: list[str] = field(default_factory=list)
+    open_at_once: int = 0
+    rss_before: int = 0
+    rss_open: int = 0
+    """Most bytes resident while streams were open."""
+    cpu: float = 0.0
+    first: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+
+
+class Talk:
+    """A client with a session of its own that sends one case after the other on one connection."""
+
+    numbers = iter(range(1, 10**10))
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.session = str(uuid.uuid4())
+        self.pieces: dict[str, tuple[bytes, ...]] = {}
+        self.previous = b"0" * len(PREVIOUS)
+
+    async def ask(self, case: Case) -> tuple[float, list[int], list[int]]:
+        """One checked exchange: time to first event, when each event was sent (if stamped) and when it arrived."""
+        pieces = self.pieces.get(case.name)
+        if pieces is None:
+            pieces = self.pieces[case.name] = case.request.pieces(self.session)
+        values = {COUNTER: b"%010d" % next(self.numbers), PREVIOUS: self.previous}
+        exchange = await self.client.send([values.get(piece, piece) for piece in pieces])
+        self.previous, sent = case.answer.read(bytes(exchange.body))
+        return exchange.first(case.answer), sent, exchange.arrivals(case.answer) if sent else []
+
+
+class Generator:
+    """The jobs, and the connections that stay open between them."""
+
+    def __init__(self, context: ssl.SSLContext, totals: Any) -> None:
+        self.context = context
+        self.totals = totals
+        self.talks: dict[int, list[Talk]] = {}
+
+    async def connections(self, port: int, count: int) -> list[Talk]:
+        """The first ``count`` connections to a proxy, opened where needed."""
+        talks = self.talks.setdefault(port, [])
+        while len(talks) < count:
+            talks.append(Talk(await Client.connect(port, self.context)))
+        return talks[:count]
+
+    async def warm(self, job: WarmJob) -> Calibration:
+        """Run a :class:`WarmJob`."""
+        case = CASES[job.case]
+        start = time.monotonic()
+
+        async def until(talk: Talk) -> int:
+            answered = 0
+            while not answered or time.monotonic() - start < job.seconds:
+                await talk.ask(case)
+                answered += 1
+            return answered
+
+        talks = await self.connections(job.port, case.connections)
+        start = time.monotonic()
+        answered = sum(await asyncio.gather(*map(until, talks)))
+        return Calibration(answered / (time.monotonic() - start), answered)
+
+    async def slice(self, job: SliceJob) -> Slice:
+        """Run a :class:`SliceJob`."""
+        case = CASES[job.case]
+        talks = await self.connections(job.port, case.connections)
+        result = Slice(requests=job.requests)
+        for talk in talks:
+            await talk.ask(case)
+        for _ in range(job.alone):
+            result.first.append((await talks[0].ask(case))[0])
+
+        def note(first: float, sent: list[int], arrived: list[int]) -> None:
+            if sent:
+                result.first.append(first)
+                result.delays += [(there - here) / 1e6 for here, there in zip(sent, arrived, strict=True)]
+
+        async def work(number: int, talk: Talk) -> None:
+            # Paced streams that begin together would for ever wait for each other.
+            await asyncio.sleep(number / len(talks) * case.answer.pace * len(case.answer.events))
+            for _ in tickets:
+                note(*await talk.ask(case))
+
+        machine.settle(job.pid)
+        tickets = iter(range(job.requests))
+        cpu, own, start = machine.cpu_seconds(job.pid), time.process_time(), time.monotonic()
+        await asyncio.gather(*(work(number, talk) for number, talk in enumerate(talks)))
+        result.seconds = time.monotonic() - start
+        result.generator = time.process_time() - own
+        machine.settle(job.pid)
+        result.cpu = machine.cpu_seconds(job.pid) - cpu
+        result.answered = len(talks) + job.alone + job.requests
+        return result
+
+    async def crowd(self, job: CrowdJob) -> Crowd:
+        """Run a :class:`CrowdJob`."""
+        case = CASES[job.case]
+        result = Crowd(streams=case.connections, rss_before=machine.rss_bytes(job.pid))
+        cpu = machine.cpu_seconds(job.pid)
+        open_now: set[Client] = set()
+
+        def note(first: float, sent: list[int], arrived: list[int]) -> None:
+            result.answered += 1
+            result.first.append(first)
+            # The first event is noted apart: its delay is that of opening a connection.
+            result.delays += [(there - here) / 1e6 for here, there in zip(sent[1:], arrived[1:], strict=True)]
+
+        async def stream(opening: asyncio.Semaphore) -> None:
+            client = None
+            try:
+                async with opening:
+                    client = await Client.connect(job.port, self.context)
+                    answer = asyncio.create_task(Talk(client).ask(case))
+                    while not answer.done() and not (client.exchange and client.exchange.marks):
+                        await asyncio.sleep(0.01)
+                    open_now.add(client)
+                note(*await answer)
+            except (ExchangeError, ValueError, OSError) as error:
+                result.errors.append(str(error))
+            finally:
+                if client:
+                    open_now.discard(client)
+                    client.close()
+
+        async def watch() -> None:
+            while True:
+                result.open_at_once = max(result.open_at_once, len(open_now))
+                result.rss_open = max(result.rss_open, machine.rss_bytes(job.pid))
+                if len(open_now) + len(result.errors) == case.connections:
+                    self.totals[GATE] = 1
+                await asyncio.sleep(0.2)
+
+        self.totals[GATE] = 0
+        watcher = asyncio.create_task(watch())
+        # A few at a time, as fast as the proxy takes them.
+        opening = asyncio.Semaphore(4)
+        streams = asyncio.gather(*(stream(opening) for _ in range(case.connections)))
+        await asyncio.wait_for(streams, 60 + case.answer.pace * len(case.answer.events))
+        watcher.cancel()
+        machine.settle(job.pid)
+        result.cpu = machine.cpu_seconds(job.pid) - cpu
+        return result
+
+    async def run(self, job: Any) -> object:
+        """Run any job."""
+        match job:
+            case WarmJob():
+                return await self.warm(job)
+            case SliceJob():
+                return await self.slice(job)
+            case CrowdJob():
+                return await self.crowd(job)
+        for talk in self.talks.pop(job, []):
+            talk.client.close()
+        return None
+
+
+def serve(jobs: Connection, authority: Path, totals: Any, cores: set[int] | None) -> None:
+    """Do jobs until the pipe closes. A job is one of the classes above, or a port whose connections are to be closed.
+
+    The answer is its result, or the error as text. ``authority`` is the proxy's CA certificate (PEM file),
+    ``totals`` the memory shared with the upstream.
+    """
+    machine.pin(0, cores)
+    context = ssl.create_default_context(cafile=authority)
+    context.set_alpn_protocols(["http/1.1"])
+    generator = Generator(context, totals)
+    loop = asyncio.new_event_loop()
+    gc.freeze()
+    try:
+        while True:
+            job = jobs.recv()
+            try:
+                jobs.send(loop.run_until_complete(generator.run(job)))
+            except (ExchangeError, ValueError, OSError, TimeoutError) as error:
+                jobs.send(f"{job}: {error or type(error).__name__}")
+    except (EOFError, KeyboardInterrupt):
+        pass

@@ -1,0 +1,179 @@
+"""The mitmdump processes under test, their certificates, and what they stored."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from mitmproxy.certs import CertStore
+
+from bench import machine
+from bench.cases import HOST
+
+__all__ = ["BenchError", "Proxy", "Variant", "authority", "certificate", "stored", "variants"]
+
+HERE = Path(__file__).parent
+PLAIN = "plain"
+
+
+class BenchError(Exception):
+    """The bench cannot go on, or what it measured cannot be trusted. The text is one line."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run mitmdump: the one script that differs, and the environment it needs."""
+
+    name: str
+    script: Path
+    database: Path | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+def variants(addon: Path, folder: Path, *, control: bool) -> tuple[Variant, Variant]:
+    """What is compared: plain mitmdump, and the addon (or, as a control, plain mitmdump again)."""
+    plain = Variant(PLAIN, HERE / "stream.py")
+    if control:
+        return plain, Variant("control", HERE / "stream.py")
+    return plain, recording("aitap", addon, folder)
+
+
+def recording(name: str, script: Path, folder: Path, **environment: str) -> Variant:
+    """A variant that records into a database of its own in ``folder``."""
+    database = folder / f"{name}.db"
+    url = ("AITAP_DATABASE_URL", f"sqlite:///{database}")
+    return Variant(name, script, database, (url, *environment.items()))
+
+
+def authority(folder: Path) -> Path:
+    """Make the CA that both variants sign with; its certificate as a PEM file."""
+    folder.mkdir(exist_ok=True)
+    CertStore.from_store(folder, "mitmproxy", 2048)
+    return folder / "mitmproxy-ca-cert.pem"
+
+
+def certificate(file: Path) -> Path:
+    """Make the upstream's self-signed certificate and key in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(secret + signed.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+def _mitmdump() -> Path:
+    for name in ("mitmdump", "mitmdump.exe"):
+        command = Path(sys.executable).with_name(name)
+        if command.exists():
+            return command
+    raise BenchError(f"there is no mitmdump beside {sys.executable}: run the bench with the project's environment")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Proxy:
+    """A running mitmdump. Leaving the ``with`` block ends it as a user would: SIGTERM, then waiting."""
+
+    def __init__(self, variant: Variant, folder: Path, upstream: int, cores: set[int] | None) -> None:
+        """Start it; ``folder`` has the CA in ``ca``. :meth:`ready` waits until it listens."""
+        self.variant = variant
+        self.port = _free_port()
+        self.said = folder / f"{variant.name}.log"
+        options = [
+            *("-q", "--listen-host", "127.0.0.1", "--listen-port", str(self.port)),
+            *("--set", f"confdir={folder / 'ca'}"),
+            *("--set", "connection_strategy=lazy", "--set", "ssl_insecure=true"),
+            *("-s", str(HERE / "redirect.py"), "-s", str(variant.script)),
+        ]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("AITAP_")}
+        environment |= {"BENCH_UPSTREAM": str(upstream), "XDG_CONFIG_HOME": str(folder), **dict(variant.environment)}
+        with self.said.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(_mitmdump()), *options],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is ours to handle: the proxy must flush first
+            )
+        self.pid = self.process.pid
+        machine.pin(self.pid, cores)
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def ready(self, timeout: float = 30.0) -> Proxy:
+        """Wait until it accepts connections."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return self
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise BenchError(f"mitmdump ({self.variant.name}) did not start: {self.output()[-300:]!r}")
+            time.sleep(0.02)
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """End it and wait until it has flushed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise BenchError(f"mitmdump ({self.variant.name}) did not end within {timeout:.0f} s of SIGTERM") from None
+
+    def output(self) -> str:
+        """What it and its forerunners of the same variant printed; with ``-q`` that is trouble."""
+        return self.said.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def stored(database: Path) -> dict[str, int]:
+    """What a stopped proxy left: all interceptions, those complete, and those with a token usage."""
+    if not database.exists():
+        raise BenchError(f"the proxy made no database at {database}")
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        try:
+            rows, complete = connection.execute(
+                "SELECT count(*), coalesce(sum(outcome = 'completed'), 0) FROM aibridge_interceptions"
+            ).fetchone()
+            (usages,) = connection.execute(
+                "SELECT count(DISTINCT interception_id) FROM aibridge_token_usages"
+            ).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise BenchError(f"the proxy's database cannot be read: {error}") from None
+    return {"rows": rows, "complete": complete, "with_usage": usages}

@@ -1,0 +1,253 @@
+"""The measuring itself: rounds that visit both variants in turn, the crowd of slow streams, the hook timer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import multiprocessing
+import statistics
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bench import load, machine, proxies, upstream
+from bench.cases import CASES
+from bench.load import Calibration, Crowd, CrowdJob, Slice, SliceJob, WarmJob
+from bench.proxies import BenchError, Proxy, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["HookTimes", "Laboratory", "Measured", "Plan"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure and for how long."""
+
+    addon: Path
+    rounds: int
+    seconds: float
+    """Length of a slice: one case on one variant in one round."""
+    cases: tuple[str, ...]
+    crowd: str | None
+    """The case of the slow streams."""
+    alone: float
+    """The share of a case's lone requests that are made."""
+    hooks: tuple[str, ...]
+    """Cases for which time in hooks is measured."""
+    hook_requests: float
+    """Requests of the hook run, in slices."""
+    control: bool = False
+
+
+@dataclass
+class HookTimes:
+    """Time in the addon's hooks for one case, in microseconds, the timer's own cost taken off."""
+
+    requests: int
+    per_request: float
+    """Mean over all hooks of a request; the median over ten blocks of the run."""
+    median_request: float
+    """The sum of each hook's median."""
+    per_chunk: float
+    median_chunk: float
+    chunks: int
+    hooks: dict[str, dict[str, float]]
+    empty: float
+    """What an empty function takes by the same timer."""
+
+
+@dataclass
+class Measured:
+    """Everything a run found."""
+
+    slices: dict[str, list[dict[str, Slice]]] = field(default_factory=dict)
+    """Case, round, variant."""
+    crowd: dict[str, Crowd] = field(default_factory=dict)
+    hooks: dict[str, HookTimes] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    stored: dict[str, dict[str, int]] = field(default_factory=dict)
+    output: dict[str, str] = field(default_factory=dict)
+    upstream_connections: int = 0
+    client_connections: int = 0
+
+
+class Laboratory:
+    """The upstream and the load generator, and a temporary folder, for the length of a ``with`` block."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.say = say
+        self.measured = Measured()
+        self.stack = ExitStack()
+        self.cores = machine.cores() or (None, None, None)
+
+    def __enter__(self) -> Laboratory:
+        with ExitStack() as stack:
+            temporary = tempfile.TemporaryDirectory(prefix="aitap-bench-", ignore_cleanup_errors=True)
+            self.folder = Path(stack.enter_context(temporary)).resolve()
+            self.variants = proxies.variants(self.plan.addon, self.folder, control=self.plan.control)
+            self.answered = {variant.name: 0 for variant in self.variants}
+            ca = proxies.authority(self.folder / "ca")
+            context = multiprocessing.get_context("spawn")
+            self.totals: Any = context.RawArray("q", 3)
+            ready, far = context.Pipe()
+            certificate = proxies.certificate(self.folder / "upstream.pem")
+            self._spawn(context, stack, upstream.serve, (far, certificate, self.totals, self.cores[2]))
+            if not ready.poll(30):
+                raise BenchError("the upstream did not start")
+            self.upstream: int = ready.recv()
+            self.jobs, far = context.Pipe()
+            self._spawn(context, stack, load.serve, (far, ca, self.totals, self.cores[1]))
+            far.close()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    @staticmethod
+    def _spawn(context: Any, stack: ExitStack, target: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        process = context.Process(target=target, args=arguments, daemon=True)
+        process.start()
+        stack.callback(process.join)
+        stack.callback(process.terminate)
+
+    def do(self, job: object, kind: type[Result]) -> Result:
+        """Let the load generator do a job."""
+        self.jobs.send(job)
+        result = self.jobs.recv()
+        if isinstance(result, str):
+            raise BenchError(result)
+        if not isinstance(result, kind):
+            raise BenchError(f"the load generator answered {result!r} to {job!r}")
+        return result
+
+    @contextlib.contextmanager
+    def running(self, *variants: Variant) -> Iterator[list[Proxy]]:
+        """Fresh processes of some variants; at the end they are stopped and what they stored is counted."""
+        with ExitStack() as stack:
+            started = [
+                stack.enter_context(Proxy(variant, self.folder, self.upstream, self.cores[0])) for variant in variants
+            ]
+            yield [proxy.ready() for proxy in started]
+            for proxy in started:
+                self.do(proxy.port, type(None))
+        for proxy in started:
+            variant = proxy.variant
+            self.measured.output[variant.name] = proxy.output()
+            if variant.database:
+                self.measured.stored[variant.name] = proxies.stored(variant.database)
+
+    def count(self, variant: Variant, answered: int) -> None:
+        """Note requests that a variant has answered."""
+        self.measured.answered[variant.name] = self.measured.answered.get(variant.name, 0) + answered
+
+    def rounds(self) -> None:
+        """Measure all cases: in each round fresh processes, each case on both variants, who is first alternating."""
+        sizes: dict[str, int] = {}
+        for number in range(self.plan.rounds):
+            self.say(f"round {number + 1} of {self.plan.rounds}")
+            order = self.variants if number % 2 == 0 else self.variants[::-1]
+            with self.running(*order) as started:
+                for name in self.plan.cases:
+                    for proxy in started:
+                        warm = self.do(WarmJob(proxy.port, name, 0.15 if sizes.get(name) else 0.5), Calibration)
+                        self.count(proxy.variant, warm.answered)
+                        if proxy.variant is self.variants[0]:
+                            sizes.setdefault(name, self._size(name, warm.rate))
+                for place, name in enumerate(self.plan.cases):
+                    found = {}
+                    for proxy in started if place % 2 == 0 else started[::-1]:
+                        found[proxy.variant.name] = self._slice(proxy, name, sizes[name])
+                    self.measured.slices.setdefault(name, []).append(found)
+            # Each proxy had as many client connections as its widest case needs, and reused them for all.
+            self.measured.client_connections += 2 * max(CASES[name].connections for name in self.plan.cases)
+        self.measured.upstream_connections = self.totals[upstream.CONNECTIONS]
+
+    def _size(self, name: str, rate: float) -> int:
+        """How many requests fill a slice; the same number for both variants in all rounds."""
+        connections = CASES[name].connections
+        return max(2, round(rate * self.plan.seconds / connections)) * connections
+
+    def _slice(self, proxy: Proxy, name: str, requests: int) -> Slice:
+        alone = math.ceil(CASES[name].alone * self.plan.alone)
+        found = self.do(SliceJob(proxy.port, proxy.pid, name, requests, alone), Slice)
+        self.count(proxy.variant, found.answered)
+        return found
+
+    def crowd(self) -> None:
+        """Hold many slow streams at once, on one variant after the other."""
+        name = self.plan.crowd
+        if name is None:
+            return
+        for variant in self.variants:
+            self.say(f"{CASES[name].connections} slow streams on {variant.name}")
+            with self.running(variant) as (proxy,):
+                # Everything that is allocated once is allocated before memory is read.
+                warm = self.do(WarmJob(proxy.port, "sse50", 1.0), Calibration)
+                machine.settle(proxy.pid)
+                found = self.do(CrowdJob(proxy.port, proxy.pid, name), Crowd)
+                self.count(variant, warm.answered + found.answered)
+            self.measured.crowd[variant.name] = found
+
+    def hooks(self) -> None:
+        """Time the addon's hooks, in runs that are not part of the comparison."""
+        for name in self.plan.hooks:
+            self.say(f"time in hooks, {CASES[name].title}")
+            file = self.folder / f"hooks-{name}.json"
+            variant = proxies.recording(
+                f"hooks-{name}",
+                proxies.HERE / "hooks_timer.py",
+                self.folder,
+                BENCH_ADDON=str(self.plan.addon),
+                BENCH_TIMES=str(file),
+            )
+            with self.running(variant) as (proxy,):
+                warm = self.do(WarmJob(proxy.port, name, 0.5), Calibration)
+                found = self._slice(proxy, name, self._size(name, warm.rate * self.plan.hook_requests))
+                self.count(variant, warm.answered)
+            if not file.exists():
+                raise BenchError(f"the hook timer wrote nothing: {proxy.output()[-300:]!r}")
+            times = json.loads(file.read_text(encoding="utf-8"))
+            self.measured.hooks[name] = _summary(times, warm.answered + found.answered, warm.answered)
+
+
+def _summary(raw: dict[str, Any], requests: int, warm: int) -> HookTimes:
+    """Times of one hook run; the share of the warm-up at the front of each list is left out."""
+    empty = raw.pop("empty")
+    kept = {name: values[len(values) * warm // requests :] for name, values in raw.items()}
+    kept = {name: values for name, values in kept.items() if values}
+    hooks = {
+        name: {
+            "per_request": len(values) / (requests - warm),
+            "mean": _block_mean(values) / 1000,
+            "median": statistics.median(values) / 1000,
+            "p99": sorted(values)[len(values) * 99 // 100] / 1000,
+        }
+        for name, values in kept.items()
+    }
+    chunk = hooks.pop("chunk", {"mean": 0.0, "median": 0.0})
+    return HookTimes(
+        requests=requests - warm,
+        per_request=sum(hook["mean"] * hook["per_request"] for hook in hooks.values()),
+        median_request=sum(hook["median"] * hook["per_request"] for hook in hooks.values()),
+        per_chunk=chunk["mean"],
+        median_chunk=chunk["median"],
+        chunks=len(kept.get("chunk", [])),
+        hooks=hooks,
+        empty=statistics.fmean(empty) / 1000,
+    )
+
+
+def _block_mean(values: list[int]) -> float:
+    """The median of the means of ten blocks: what happens regularly counts, one stall of the machine does not."""
+    size = max(1, len(values) // 10)
+    blocks = (values[at : at + size] for at in range(0, size * 10, size))
+    return statistics.median(statistics.fmean(block) for block in blocks if block)

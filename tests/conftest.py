@@ -1,0 +1,25 @@
+"""What holds for every test: nothing of the user's own configuration or data is read or written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("aitap", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("aitap")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home of the tests' own, without the settings and proxies of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        for name in os.environ:
+            if name.startswith(("AITAP_", "XDG_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("USERPROFILE", str(home))
+        yield

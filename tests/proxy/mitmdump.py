@@ -1,0 +1,141 @@
+"""A real mitmdump in a process of its own, with the addon of this checkout, and the records it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aitap.storage.database import StorageError, open_database
+from aitap.storage.queries import Filter, iter_interceptions
+from tests.proxy.upstream import Upstream
+
+__all__ = ["CHECKOUT", "Mitmdump", "aitap", "until"]
+
+CHECKOUT = Path(__file__).parents[2]
+SCRIPTS = Path(__file__).parent
+
+T = TypeVar("T")
+
+
+def until(probe: Callable[[], T], what: str, timeout: float = 15.0) -> T:
+    """The first true value the probe gives; an ``AssertionError`` that says what was awaited where none comes."""
+    deadline = time.monotonic() + timeout
+    while not (value := probe()):
+        assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
+        time.sleep(0.01)
+    return value
+
+
+def aitap(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line of this checkout to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", "from aitap.export.cli import main; main()", *arguments],
+        cwd=CHECKOUT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Mitmdump:
+    """``mitmdump -s addon`` on a free port; a second one may be started on the same folder after the first is gone."""
+
+    def __init__(self, folder: Path, confdir: Path, upstream: Upstream, *scripts: str, arguments: tuple[str, ...] = ()):
+        self.folder = folder
+        self.database = folder / "aitap.db"
+        self.database_url = f"sqlite:///{self.database}"
+        self.log = folder / "mitmdump.log"
+        self.certificate = confdir / "mitmproxy-ca-cert.pem"
+        self._seen: set[str] = set()
+        self._database: Any = None
+        loaded = [CHECKOUT / "addon", *(SCRIPTS / name for name in ("network.py", *scripts))]
+        with self.log.open("ab") as log:
+            start = log.tell()
+            self.process = subprocess.Popen(
+                [
+                    Path(sys.executable).with_name("mitmdump"),
+                    *(word for script in loaded for word in ("-s", script)),
+                    *("--listen-host", "127.0.0.1", "--listen-port", "0", "--set", f"confdir={confdir}"),
+                    *("--set", "ssl_insecure=true", "--set", "connection_strategy=lazy", *arguments),
+                ],
+                cwd=CHECKOUT,
+                env=os.environ
+                | {
+                    "AITAP_DATABASE_URL": self.database_url,
+                    "TEST_UPSTREAM_PORT": str(upstream.port),
+                    "PYTHONUNBUFFERED": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.port = int(until(lambda: self._listening(start), "the proxy's listening line", 30)[1])
+
+    @property
+    def url(self) -> str:
+        """What goes into ``HTTPS_PROXY``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def _listening(self, start: int) -> re.Match[str] | None:
+        text = self.log.read_bytes()[start:].decode()
+        assert self.process.poll() is None, f"mitmdump ended with {self.process.returncode}:\n{text}"
+        return re.search(r"proxy listening at 127\.0\.0\.1:(\d+)", text)
+
+    def trust(self) -> ssl.SSLContext:
+        """A client's TLS context that trusts this proxy's CA and no other."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> int:
+        """Send a signal and wait for the end; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"mitmdump still ran {timeout} s after {with_signal.name}") from None
+        finally:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def all_records(self) -> list[dict[str, Any]]:
+        """Every record there is now, oldest first, as the query layer gives it."""
+        if self._database is None:
+            with contextlib.suppress(StorageError):
+                self._database = open_database(self.database_url, read_only=True)
+        return list(iter_interceptions(self._database, Filter())) if self._database is not None else []
+
+    def forget(self) -> None:
+        """Leave the records there are now out of :meth:`records`."""
+        self._seen = {record["id"] for record in self.all_records()}
+
+    def records(self, count: int, **having: Any) -> list[dict[str, Any]]:
+        """The next so many ended records with these values, oldest first, each given once."""
+
+        def found() -> list[dict[str, Any]] | None:
+            rows = [row for row in self.all_records() if row["id"] not in self._seen and row["ended_at"] is not None]
+            rows = [row for row in rows if all(row[name] == value for name, value in having.items())]
+            return rows if len(rows) >= count else None
+
+        rows = until(found, f"{count} ended records {having or ''}")
+        assert len(rows) == count, f"{len(rows)} records instead of {count}: {json.dumps(rows, indent=1)}"
+        self._seen.update(row["id"] for row in rows)
+        return rows
+
+    def record(self, **having: Any) -> dict[str, Any]:
+        """The next ended record, which must be the only one."""
+        return self.records(1, **having)[0]
