@@ -91,7 +91,7 @@ class Settings:
     """The settings in force. Made by :func:`load`, never by hand."""
 
     database_url: str = _setting(
-        lambda: "sqlite:///" + str(data_folder() / "aitap.db"),
+        lambda: f"sqlite:///{data_folder() / 'aitap.db'}",
         "Where records go: sqlite:////absolute/path.db.",
         database_url,
     )

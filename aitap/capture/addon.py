@@ -65,7 +65,7 @@ class Recorder:
     def load(self, loader: Loader) -> None:
         """Every setting is an option of mitmproxy's, too."""
         for name, field in SETTINGS.items():
-            loader.add_option(f"aitap_{name}", Optional[str], None, field.metadata["help"])  # type: ignore[arg-type]
+            loader.add_option(f"aitap_{name}", Optional[str], None, field.metadata["help"])  # type: ignore[arg-type]  # noqa: UP045
 
     def running(self) -> None:
         """Open the database and start recording; a proxy that could not record does not come up."""

@@ -92,7 +92,7 @@ def _member(text: str, key: str) -> str | None:
         return None
     try:
         value = jsontext.as_dict(jsontext.decode(text.encode())).get(key)
-    except jsontext.NotJSON:
+    except jsontext.NotJSONError:
         return None
     return value.strip() or None if isinstance(value, str) else None
 

@@ -44,7 +44,7 @@ _BY_WORD = (
 
 
 def error_type(status: int | None, kind: str | None = None) -> str:
-    """One of ``bad_request``, ``unauthorized``, ``rate_limited``, ``overloaded``, ``server_error``, ``timeout``, ``unknown``.
+    """One of bad_request, unauthorized, rate_limited, overloaded, server_error, timeout and unknown.
 
     The HTTP status decides where it says anything; in a stream that began with 200 the provider's own word does.
     """
@@ -70,7 +70,7 @@ def body_error(body: bytes) -> ErrorFact:
     text = body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
     try:
         document: Any = jsontext.decode(body)
-    except jsontext.NotJSON:
+    except jsontext.NotJSONError:
         return ErrorFact(message=text)
     if isinstance(document, list) and document:  # Google wraps errors of a stream into an array
         document = document[0]

@@ -7,7 +7,7 @@ absent here, and nothing is made up for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -156,10 +156,13 @@ class Dialect(Protocol):
 
     name: str
 
-    def request(self, body: bytes) -> RequestFacts:
-        """Read a request body. Bad input gives fewer facts, never an exception."""
+    def request(self, body: bytes, path: str) -> RequestFacts:
+        """Read a request: its body, and its path (still percent-encoded), where some services put the model.
+
+        Bad input gives fewer facts, never an exception.
+        """
         ...
 
-    def decoder(self) -> ResponseDecoder:
-        """A fresh decoder for one response."""
+    def decoder(self, path: str, headers: Mapping[str, str]) -> ResponseDecoder:
+        """A fresh decoder for one response; ``path`` is the request's, ``headers`` are the response's, lower-case."""
         ...

@@ -142,7 +142,7 @@ class Pipeline:
         self._wake.set()
 
     def close(self, timeout: float) -> bool:
-        """Decode what is queued, end what is open as interrupted, stop. False where that took longer than ``timeout`` s."""
+        """Decode what is queued, end what is open as interrupted, stop; False where ``timeout`` seconds were not enough."""
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout)
@@ -179,7 +179,7 @@ class Pipeline:
                 recording.respond(what.status, header_map(what.headers))
             else:
                 self._end(exchange, recording, what, at)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged with its traceback in _broken
             self._broken(exchange, at)
 
     def _begin(self, exchange: Exchange, at: float) -> None:

@@ -109,7 +109,7 @@ class Recording:
         except CodingError as error:
             record.metadata["request_undecoded"] = str(error)
             plain = b""
-        facts = self._dialect.request(plain)
+        facts = self._dialect.request(plain, head.path)
         record.model = facts.model[:256]
         record.streaming = facts.streaming
         client = environment.clients.identify(head.headers, facts)
@@ -180,7 +180,7 @@ class Recording:
         self._status = record.status_code = status
         record.provider_request_id = next((_short(headers[name]) for name in _REQUEST_IDS if headers.get(name)), None)
         self._response = ResponseBody(
-            self._dialect.decoder(),
+            self._dialect.decoder(self._head.path, headers),
             content_type=headers.get("content-type", ""),
             content_encoding=headers.get("content-encoding", ""),
             failed=status >= 400,
@@ -199,8 +199,10 @@ class Recording:
     def end(
         self, at: float, *, failure: str | None = None, cancelled: bool = False, interrupted: bool = False
     ) -> Interception:
-        """The exchange is over. ``failure`` is why, where the connection broke; ``cancelled``: the client went first;
-        ``interrupted``: the proxy stops with the exchange still open.
+        """The exchange is over.
+
+        ``failure`` is why, where the connection broke; ``cancelled``: the client went first; ``interrupted``:
+        the proxy stops with the exchange still open.
         """
         record = self.record
         record.ended_at = at

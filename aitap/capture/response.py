@@ -7,18 +7,50 @@ one document, bounded; the rest is let go of as it passes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aitap.capture.wire.coding import CodingError, decoder_for
 from aitap.capture.wire.sse import SSEParser
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aitap.capture.facts import ResponseDecoder, ResponseFacts
 
-__all__ = ["ResponseBody"]
+__all__ = ["Framer", "ResponseBody"]
 
 _MAX_DOCUMENT = 64 * 1024 * 1024
 _MAX_ERROR = 64 * 1024
+
+
+class Framer(Protocol):
+    """Cuts a byte stream into events of (type, data); sans-IO, and the same for any split of the bytes."""
+
+    skip: tuple[bytes, ...]
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """The events these bytes complete."""
+        ...
+
+    def finish(self) -> list[tuple[bytes, bytes]]:
+        """What the end of the stream completes."""
+        ...
+
+
+# By content type; a framing of None is one document.
+_FRAMERS: dict[str, Callable[[], Framer]] = {
+    "text/event-stream": SSEParser,
+}
+
+
+def _framer(content_type: str, start: bytes) -> Framer | None:
+    """How to cut a body that starts so (leading white space aside), by its declared type and by what it is."""
+    declared = _FRAMERS.get(content_type.partition(";")[0].strip().lower())
+    if start[:1] in (b"{", b"["):
+        return None if declared in (None, SSEParser) else declared()
+    if declared is not None:
+        return declared()
+    return SSEParser() if start[:1] in (b"e", b"d", b":", b"i", b"r") else None
 
 
 class ResponseBody:
@@ -30,12 +62,12 @@ class ResponseBody:
     def __init__(self, decoder: ResponseDecoder, *, content_type: str, content_encoding: str, failed: bool) -> None:
         self._decoder = decoder
         self._failed = failed
+        self._content_type = content_type
         self._problem: str | None = None
-        self._events: SSEParser | None = None
+        self._framer: Framer | None = None
+        self._framed = False
         self._document: list[bytes] = []
         self._size = 0
-        self._framed = False
-        self._declared_events = "event-stream" in content_type.lower()
         try:
             self._coding = decoder_for(content_encoding)
         except CodingError as error:
@@ -62,23 +94,19 @@ class ResponseBody:
                 self._keep(data)
                 return
             self._framed = True
-            if start[0] not in b"{[" and (self._declared_events or start[:1] in (b"e", b"d", b":", b"i", b"r")):
-                self._events = SSEParser()
+            self._framer = _framer(self._content_type, start)
+            if self._framer is not None:
                 data = b"".join(self._document) + data
                 self._document.clear()
-        if self._events is None:
+        if self._framer is None or self._failed:
             self._keep(data)
-            return
-        if self._failed:
-            self._keep(data)
-        self._pass_on(self._events.feed(data), at)
+        if self._framer is not None:
+            self._pass_on(self._framer, self._framer.feed(data), at)
 
-    def _pass_on(self, events: list[tuple[bytes, bytes]], at: float) -> None:
-        decoder, parser = self._decoder, self._events
-        assert parser is not None  # noqa: S101
+    def _pass_on(self, framer: Framer, events: list[tuple[bytes, bytes]], at: float) -> None:
         for kind, data in events:
-            decoder.event(kind, data, at)
-        parser.skip = decoder.skip
+            self._decoder.event(kind, data, at)
+        framer.skip = self._decoder.skip
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
@@ -90,8 +118,8 @@ class ResponseBody:
 
     def finish(self, at: float) -> ResponseFacts:
         """Everything the body said."""
-        if self._events is not None:
-            self._pass_on(self._events.finish(), at)
+        if self._framer is not None:
+            self._pass_on(self._framer, self._framer.finish(), at)
         elif self._problem is None and self._document:
             self._decoder.document(b"".join(self._document))
         return self._decoder.facts()
@@ -100,9 +128,9 @@ class ResponseBody:
         """Why the body could not be read to its end, if that is known."""
         if self._problem is not None:
             return self._problem
-        if self._events is None and self._document:
-            return "the response body is no complete document of this API"
-        return "the event stream ended before its last event" if self._events is not None else None
+        if self._framer is not None:
+            return "the event stream ended before its last event"
+        return "the response body is no complete document of this API" if self._document else None
 
     def text(self) -> bytes:
         """The start of an error response."""

@@ -13,15 +13,12 @@ import hashlib
 import os
 import re
 import tempfile
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from aitap.atomic_file import atomic_file
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["DEFAULT_CONFDIR", "Authority", "AuthorityError", "Facts", "certificates", "ensure_authority", "facts"]
 

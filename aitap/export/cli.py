@@ -40,6 +40,12 @@ COMMANDS = {
 """Each command as ``module:attribute``, in the order in which the help shows them."""
 
 
+# A group without a command shows its help; click before 8.2 does so without an exception.
+_HELP_WANTED: tuple[type[click.ClickException], ...] = (
+    (click.exceptions.NoArgsIsHelpError,) if hasattr(click.exceptions, "NoArgsIsHelpError") else ()
+)
+
+
 class Root(click.Group):
     """Finds commands by name and turns every failure into a line and a status."""
 
@@ -69,9 +75,9 @@ class Root(click.Group):
         except BrokenPipeError:
             _forget_output()
             sys.exit(0)
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            sys.exit(2)
+        except _HELP_WANTED as error:
+            click.echo(error.format_message())
+            sys.exit(0)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", 1)
         except Exception as error:

@@ -23,7 +23,7 @@ def describe(error: Exception) -> tuple[str, int] | None:
     """The line and the exit status for ``error``; ``None`` for one that nobody expected: that is a bug."""
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "aitap"
-        return _line(error.format_message()) + f" (see `{command} --help`)", 2
+        return _line(error.format_message()).rstrip(".") + f" (see `{command} --help`)", 2
     if isinstance(error, Failure):
         return _line(error.message), error.status
     if isinstance(error, click.ClickException):

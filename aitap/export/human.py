@@ -132,7 +132,7 @@ def outcome(record: dict[str, Any]) -> str:
     return str(record["outcome"]).replace("_", " ")
 
 
-_TELLING = ("command", "cmd", "file_path", "filePath", "path", "pattern", "query", "url", "description", "prompt")
+_TELLING = ("command", "cmd", "file_path", "filePath", "pattern", "path", "query", "url", "description", "prompt")
 
 
 def tool_input(text: str) -> str:

@@ -70,7 +70,7 @@ def query_filter(database: Database, kind: Kind, query: dict[str, str | None]) -
     query = dict(query)
     values = terms(query.pop("search", None) or "", kind)
     for key, value in query.items():
-        if value is None:
+        if not value:
             continue
         if key in values:
             raise SearchError("q", f"{key} is also given as --{key.replace('_', '-')}")
@@ -80,11 +80,6 @@ def query_filter(database: Database, kind: Kind, query: dict[str, str | None]) -
 
 def resolved(database: Database, values: dict[str, str]) -> Filter:
     """The filter for keys and values as the search grammar knows them. Raises ``SearchError``."""
-    return filter_from(values, database=database, me=_me)
-
-
-def _me() -> str:
     from aitap.capture.identity import local_user
 
-    user_id, _ = local_user()
-    return user_id
+    return filter_from(values, database=database, me=local_user)

@@ -45,14 +45,13 @@ def _number(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _tokens(counters: Record) -> str:
-    read, written = counters["cache_read_input_tokens"], counters["cache_write_input_tokens"]
-    text = f"in {human.count(counters['input_tokens'])}"
-    if read:
-        text += f" + {human.count(read)} cached"
-    if written:
-        text += f" + {human.count(written)} to cache"
-    return f"{text}, out {human.count(counters['output_tokens'])}"
+def _tokens(counters: Record, *, written: bool = True) -> str:
+    text = f"in {human.count(counters['input_tokens'])}, out {human.count(counters['output_tokens'])}"
+    if read := counters["cache_read_input_tokens"]:
+        text += f", cached {human.count(read)}"
+    if written and counters["cache_write_input_tokens"]:
+        text += f", to cache {human.count(counters['cache_write_input_tokens'])}"
+    return text
 
 
 def _head(session: Record) -> list[RenderableType]:
@@ -123,7 +122,7 @@ def _interception(tree: Tree, record: Record) -> None:
             f"  {human.model_name(record['model'], brief=True)}  ",
             (human.outcome(record), OUTCOME_STYLES.get(record["outcome"], "")),
             f"  {human.span(record['duration'])}  ",
-            _tokens(token_sum([record])),
+            _tokens(token_sum([record]), written=False),
         )
     )
     if record["error_message"]:

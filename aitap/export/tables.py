@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +14,7 @@ from aitap.export import human
 from aitap.storage.threads import token_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Iterable
 
 __all__ = ["OUTCOME_STYLES", "interception_table", "session_table", "story"]
 
@@ -82,42 +83,44 @@ def story(record: Record) -> Text:
     return text
 
 
+def _outcome_and_story(record: Record, now: datetime) -> Text:
+    told = story(record)
+    if record["outcome"] == "completed":
+        return told
+    return _outcome(record, now) + Text(" ") + told
+
+
 _INTERCEPTIONS = [
     _Column(header="TIME", cell=lambda r, now: human.day_and_time(r["started_at"], now), width=12),
     _Column(header="ID", cell=lambda r, _: human.short_id(r["id"]), width=8, style="dim"),
-    _Column(header="USER", cell=_user, width=10, since=150),
-    _Column(header="CLIENT", cell=_client, width=14, since=110, until=150),
+    _Column(header="USER", cell=_user, width=10, since=165),
+    _Column(header="CLIENT", cell=_client, width=14, since=135, until=150),
     _Column(header="CLIENT", cell=_client_and_version, width=22, since=150),
-    _Column(header="SESSION", cell=lambda r, _: human.short_id(r["session_id"]), width=8, since=170, style="dim"),
-    _Column(header="MODEL", cell=lambda r, _: human.model_name(r["model"], brief=True), width=17, until=110),
-    _Column(header="MODEL", cell=lambda r, _: human.model_name(r["model"], brief=False), width=28, since=110),
+    _Column(header="SESSION", cell=lambda r, _: human.short_id(r["session_id"]), width=8, since=180, style="dim"),
+    _Column(header="MODEL", cell=lambda r, _: human.model_name(r["model"], brief=True), width=17, until=150),
+    _Column(header="MODEL", cell=lambda r, _: human.model_name(r["model"], brief=False), width=28, since=150),
     _Column(header="IN", cell=_tokens("input_tokens"), width=5, right=True),
     _Column(header="CACHED", cell=_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
     _Column(header="OUT", cell=_tokens("output_tokens"), width=5, right=True),
-    _Column(
-        header="TOOLS",
-        cell=lambda r, _: str(len(r["tool_usages"]) or human.DASH),
-        width=5,
-        right=True,
-        since=150,
-    ),
-    _Column(header="FIRST", cell=lambda r, _: human.span(r["time_to_first_token"]), width=6, right=True, since=170),
-    _Column(header="TOOK", cell=lambda r, _: human.span(r["duration"]), width=7, right=True, since=100),
-    _Column(header="OUTCOME", cell=_outcome, width=11),
-    _Column(header="PROMPT OR → TOOLS", cell=lambda r, _: story(r), width=0),
+    _Column(header="TOOLS", cell=lambda r, _: str(len(r["tool_usages"])), width=5, right=True, since=190),
+    _Column(header="FIRST", cell=lambda r, _: human.span(r["time_to_first_token"]), width=6, right=True, since=195),
+    _Column(header="TOOK", cell=lambda r, _: human.span(r["duration"]), width=7, right=True, since=110),
+    _Column(header="OUTCOME", cell=_outcome, width=11, since=120),
+    _Column(header="PROMPT OR \u2192 TOOLS", cell=_outcome_and_story, width=0, until=120),
+    _Column(header="PROMPT OR \u2192 TOOLS", cell=lambda r, _: story(r), width=0, since=120),
 ]
 
 _SESSIONS = [
     _Column(header="LAST ACTIVE", cell=lambda r, now: human.day_and_time(r["last_active_at"], now), width=12),
     _Column(header="ID", cell=lambda r, _: human.short_id(r["id"]), width=8, style="dim"),
-    _Column(header="USER", cell=_user, width=10, since=120),
+    _Column(header="USER", cell=_user, width=10, since=160),
     _Column(header="CLIENT", cell=_client, width=14),
-    _Column(header="MODELS", cell=lambda r, _: _models(r, most=1), width=26, since=110, until=160),
-    _Column(header="MODELS", cell=lambda r, _: _models(r, most=2), width=44, since=160),
+    _Column(header="MODELS", cell=lambda r, _: _models(r, most=1), width=26, since=140, until=190),
+    _Column(header="MODELS", cell=lambda r, _: _models(r, most=2), width=40, since=190),
     _Column(header="THREADS", cell=lambda r, _: str(r["threads"]), width=7, right=True, since=100),
     _Column(header="CALLS", cell=lambda r, _: str(r["interceptions"]), width=5, right=True),
-    _Column(header="TOOLS", cell=lambda r, _: str(r["tool_calls"]), width=5, right=True, since=100),
-    _Column(header="ERRORS", cell=lambda r, _: _errors(r), width=6, right=True, since=130),
+    _Column(header="TOOLS", cell=lambda r, _: str(r["tool_calls"]), width=5, right=True, since=110),
+    _Column(header="ERRORS", cell=lambda r, _: _errors(r), width=6, right=True, since=120),
     _Column(header="IN", cell=_session_tokens("input_tokens"), width=5, right=True),
     _Column(header="CACHED", cell=_session_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
     _Column(header="OUT", cell=_session_tokens("output_tokens"), width=5, right=True),

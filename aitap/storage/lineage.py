@@ -35,7 +35,7 @@ _SESSION_NODES = 32
 _PROMPT_SAMPLE = 200
 
 
-class Node(msgspec.Struct, kw_only=True, eq=False):
+class Node(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """What is remembered of an interception."""
 
     id: str
@@ -50,6 +50,8 @@ class Node(msgspec.Struct, kw_only=True, eq=False):
     retry_of: str | None = None
     twin: Node | None = None
     """The byte-identical request before this one, until it is known whether this is its retry."""
+    listed: bool = False
+    """Is among its session's nodes."""
     calls: bool = False
     """Issued tool calls, so that it may have started a sub-agent."""
 
@@ -59,11 +61,10 @@ class Node(msgspec.Struct, kw_only=True, eq=False):
         return self.root or self.id
 
 
-_NODE_COLUMNS = (
-    "i.id, i.started_at, i.thread_parent_id, i.thread_root_id, i.outcome, i.metadata, i.retry_of"
-)
+_NODE_COLUMNS = "i.id, i.started_at, i.thread_parent_id, i.thread_root_id, i.outcome, i.metadata, i.retry_of"
 _BY_CALL = (
-    f"SELECT {_NODE_COLUMNS}, t.id FROM aibridge_tool_usages t JOIN aibridge_interceptions i ON i.id = t.interception_id "
+    f"SELECT {_NODE_COLUMNS}, t.id "
+    "FROM aibridge_tool_usages t JOIN aibridge_interceptions i ON i.id = t.interception_id "
     "WHERE t.provider_tool_call_id = ? AND i.initiator_id = ? ORDER BY i.started_at DESC, i.id DESC LIMIT 1"
 )
 _BY_RESPONSE = (
@@ -71,7 +72,8 @@ _BY_RESPONSE = (
     "WHERE t.provider_response_id = ? AND i.initiator_id = ? ORDER BY i.started_at DESC, i.id DESC LIMIT 1"
 )
 _BY_HISTORY = (
-    f"SELECT {_NODE_COLUMNS}, h.digest FROM aitap_histories h JOIN aibridge_interceptions i ON i.id = h.interception_id "
+    f"SELECT {_NODE_COLUMNS}, h.digest "
+    "FROM aitap_histories h JOIN aibridge_interceptions i ON i.id = h.interception_id "
     "WHERE h.initiator_id = ? AND h.digest IN "
 )
 _BY_SESSION = (
@@ -82,12 +84,13 @@ _BY_SESSION = (
 _INPUTS = "SELECT input FROM aibridge_tool_usages WHERE interception_id = ?"
 
 _COMPLETE = (
-    "UPDATE aibridge_tool_usages SET result_status = ?, result_at = ?, result_bytes = ? WHERE id = ? AND result_at IS NULL"
+    "UPDATE aibridge_tool_usages SET result_status = ?, result_at = ?, result_bytes = ? "
+    "WHERE id = ? AND result_at IS NULL"
 )
 _REMEMBER_HISTORY = (
     "INSERT INTO aitap_histories (digest, initiator_id, interception_id, created_at) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (digest, initiator_id) DO UPDATE SET interception_id = excluded.interception_id, "
-    "created_at = excluded.created_at WHERE excluded.created_at > aitap_histories.created_at"
+    "created_at = excluded.created_at WHERE excluded.created_at >= aitap_histories.created_at"
 )
 _DROP_PROMPTS = "DELETE FROM aibridge_user_prompts WHERE interception_id = ?"
 
@@ -136,9 +139,7 @@ class Threads:
 
     def _new_node(self, record: Interception) -> Node:
         lineage = record.lineage
-        node = Node(
-            id=record.id, started_at=record.started_at, agent=lineage.agent, is_subagent=lineage.is_subagent
-        )
+        node = Node(id=record.id, started_at=record.started_at, agent=lineage.agent, is_subagent=lineage.is_subagent)
         self._nodes[record.id] = node
         if lineage.body_digest:
             key = (record.initiator_id, lineage.body_digest)
@@ -171,8 +172,10 @@ class Threads:
 
     def _resolve(self, record: Interception, node: Node) -> None:
         lineage = record.lineage
-        if node.parent is None and (lineage.tool_results or lineage.previous_response_id or lineage.history):
-            found = self._continued(record)
+        # Always, even where the parent is known: a batch that is tried again must complete the same tool calls.
+        found = self._answered(record) if lineage.tool_results else None
+        if node.parent is None and (found or lineage.previous_response_id or lineage.history):
+            found = found or self._named(record)
             # A request cannot continue what started after it; ids that clients make up do come again.
             if found and found.id != node.id and found.started_at <= node.started_at:
                 self._link(node, found)
@@ -189,9 +192,11 @@ class Threads:
             nodes = self._session_nodes(record)
             if lineage.is_subagent:
                 self._mark_subagent(record, node, nodes)
-            if node not in nodes[-_SESSION_NODES:]:
+            if not node.listed:
+                node.listed = True
                 nodes.append(node)
-                del nodes[:-_SESSION_NODES]
+                if len(nodes) > 2 * _SESSION_NODES:
+                    del nodes[:-_SESSION_NODES]
 
     def _link(self, node: Node, found: Node) -> None:
         if not node.is_subagent:
@@ -204,14 +209,14 @@ class Threads:
 
     # -- what a request continues
 
-    def _continued(self, record: Interception) -> Node | None:
-        """The interception that this one continues; completes the tool calls that it answers."""
-        found = self._answered(record)
-        if found is None and record.lineage.previous_response_id:
-            found = self._by_response(record.initiator_id, record.lineage.previous_response_id)
+    def _named(self, record: Interception) -> Node | None:
+        """What this one continues by its own word: a response id, or the conversation that it sends again."""
+        named = record.lineage.previous_response_id
+        found = self._by_response(record.initiator_id, named) if named else None
         return found or self._by_history(record)
 
     def _answered(self, record: Interception) -> Node | None:
+        """The newest interception whose tool calls this one answers; completes those calls."""
         newest: Node | None = None
         for result in record.lineage.tool_results:
             key = (record.initiator_id, result.call_id)
@@ -239,8 +244,7 @@ class Threads:
         if not prefixes:
             return None
         rows = self._all(f"{_BY_HISTORY} ({', '.join('?' * len(prefixes))})", record.initiator_id, *prefixes)
-        longest = min(rows, key=lambda row: prefixes.index(row[-1]), default=None)
-        return longest and self._stored_node(longest)
+        return self._stored_node(min(rows, key=lambda row: prefixes.index(row[-1]))) if rows else None
 
     # -- retries
 
@@ -276,6 +280,7 @@ class Threads:
                 for row in reversed(self._all(_BY_SESSION, record.session_id, record.initiator_id)):
                     node = self._stored_node(row)
                     node.calls = node.calls or bool(row[-1])
+                    node.listed = True
                     nodes.append(node)
         return nodes
 
@@ -323,19 +328,19 @@ class Threads:
     # -- the database
 
     def _all(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._database.execute_sql(placeholders(self._database, sql), parameters).fetchall()
+        return list(self._database.execute_sql(placeholders(self._database, sql), parameters))
 
     def _one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
-        return self._database.execute_sql(placeholders(self._database, sql), parameters).fetchone()
+        return next(iter(self._all(sql, *parameters)), None)
 
     def _stored_node(self, row: tuple[Any, ...]) -> Node:
         """The node of a row that begins with ``_NODE_COLUMNS``."""
-        id, started_at, parent, root, outcome, metadata, retry_of = row[:7]
-        if known := self._nodes.get(id):
+        own_id, started_at, parent, root, outcome, metadata, retry_of = row[:7]
+        if known := self._nodes.get(own_id):
             return known
         marks = msgspec.json.decode(metadata) if isinstance(metadata, str) else metadata or {}
         node = Node(
-            id=id,
+            id=own_id,
             started_at=parse_timestamp(started_at).timestamp(),
             parent=parent,
             root=root,
@@ -346,5 +351,5 @@ class Threads:
             prompt_of=marks.get("prompt_of"),
             retry_of=retry_of,
         )
-        self._nodes[id] = node
+        self._nodes[own_id] = node
         return node

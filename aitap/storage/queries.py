@@ -8,6 +8,7 @@ everything, oldest first, in constant memory.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ from aitap.storage.threads import session_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
 __all__ = [
     "Filter",

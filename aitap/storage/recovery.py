@@ -32,9 +32,7 @@ _OPEN = (
     "SELECT i.id, i.started_at, i.session_id, i.initiator_id, p.host, p.pid, p.heartbeat_at, p.ended_at "
     "FROM aibridge_interceptions i LEFT JOIN aitap_proxies p ON p.id = i.proxy_id WHERE i.ended_at IS NULL"
 )
-_INTERRUPT = (
-    "UPDATE aibridge_interceptions SET outcome = 'interrupted', ended_at = ? WHERE id = ? AND ended_at IS NULL"
-)
+_INTERRUPT = "UPDATE aibridge_interceptions SET outcome = 'interrupted', ended_at = ? WHERE id = ? AND ended_at IS NULL"
 _BEGIN = "INSERT INTO aitap_proxies (host, pid, started_at, heartbeat_at) VALUES (?, ?, ?, ?) RETURNING id"
 _BEAT = "UPDATE aitap_proxies SET heartbeat_at = ? WHERE id = ?"
 _END = "UPDATE aitap_proxies SET heartbeat_at = ?, ended_at = ? WHERE id = ?"
@@ -69,10 +67,10 @@ def mark_interrupted(database: Database) -> int:
     marked = 0
     with transaction(database):
         touched = set()
-        for id, started, session, initiator, host, pid, heartbeat, ended in database.execute_sql(_OPEN).fetchall():
+        for own_id, started, session, initiator, host, pid, heartbeat, ended in database.execute_sql(_OPEN).fetchall():
             if heartbeat is None or _gone(host, pid, parse_timestamp(heartbeat), ended=ended is not None):
                 last_known = max(started, heartbeat or started)
-                database.execute_sql(placeholders(database, _INTERRUPT), (last_known, id))
+                database.execute_sql(placeholders(database, _INTERRUPT), (last_known, own_id))
                 touched.add((session, initiator))
                 marked += 1
         sessions.rebuild(database, touched)

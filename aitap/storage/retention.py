@@ -84,7 +84,7 @@ def prune_slices(database: Database, before: float) -> Iterator[int]:
 
 
 def _remove_interceptions(database: Database, before: str, size: int) -> tuple[int, bool]:
-    ids = [id for (id,) in database.execute_sql(placeholders(database, _SELECT_OLD), (before, size))]
+    ids = [row[0] for row in database.execute_sql(placeholders(database, _SELECT_OLD), (before, size))]
     if ids:
         those = ", ".join([database.param] * len(ids))
         for table in _CHILDREN:

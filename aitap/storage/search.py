@@ -129,26 +129,29 @@ def parse_moment(text: str, now: datetime) -> datetime | None:
         raise ValueError(f"{text!r} is neither a time like 2026-01-31T09:00:00Z nor an age like 24h or 7d") from None
 
 
-def resolve_initiator(database: Database, value: str, me: Callable[[], str]) -> str:
+def resolve_initiator(database: Database, value: str, me: Callable[[], tuple[str, str]]) -> str:
     """The user id of ``me``, of a UUID or of a username. Raises :class:`SearchError` for a user nobody knows."""
     if value == "me":
-        return me()
+        return me()[0]
     if _UUID.fullmatch(value):
         return value.lower()
     row = database.execute(User.select(User.id).where(User.username == value)).fetchone()
-    if row is None:
-        raise SearchError("initiator", f"user {value!r} does not exist")
-    return str(row[0])
+    if row is not None:
+        return str(row[0])
+    local_id, local_name = me()
+    if value == local_name:
+        return local_id
+    raise SearchError("initiator", f"user {value!r} does not exist")
 
 
 def filter_from(
     values: Mapping[str, str],
     *,
     database: Database,
-    me: Callable[[], str],
+    me: Callable[[], tuple[str, str]],
     now: datetime | None = None,
 ) -> Filter:
-    """The filter that ``values`` (keys as in ``KEYS``) ask for; ``me`` gives the id of the local user.
+    """The filter that ``values`` (keys as in ``KEYS``) ask for; ``me`` gives id and name of the local user.
 
     Raises :class:`SearchError` with the key that is wrong.
     """

@@ -88,46 +88,51 @@ _WRITE = (
 _DELETE = "DELETE FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?"
 
 
-def _summary(record: Interception) -> _Summary:
-    started = timestamp_text(record.started_at)
-    conversation = record.purpose == "conversation"
-    prompts = record.user_prompts if conversation else ()
-    counters = [0, 0, 0, 0]
-    for usage in record.token_usages:
-        counters[0] += usage.input_tokens
-        counters[1] += usage.output_tokens
-        counters[2] += usage.cache_read_input_tokens
-        counters[3] += usage.cache_write_input_tokens
-    newest = max(prompts, key=lambda prompt: prompt.created_at, default=None)
+def _summary(records: list[Interception]) -> _Summary:
+    first = min(records, key=lambda record: (record.started_at, record.client or ""))
+    threads = tools = errors = fresh = output = reads = writes = 0
+    prompts = []
+    for record in records:
+        if record.purpose == "conversation":
+            threads += record.thread_root_id is None
+            prompts += record.user_prompts
+        tools += len(record.tool_usages)
+        errors += record.outcome == "failed"
+        for usage in record.token_usages:
+            fresh += usage.input_tokens
+            output += usage.output_tokens
+            reads += usage.cache_read_input_tokens
+            writes += usage.cache_write_input_tokens
+    newest = max(prompts, key=lambda prompt: (prompt.created_at, prompt.prompt), default=None)
     return _Summary(
-        record.client,
-        {record.provider},
-        {record.model},
-        started,
-        None if record.ended_at is None else timestamp_text(record.ended_at),
-        timestamp_text(newest.created_at) if newest else started,
-        1,
-        int(conversation and record.thread_root_id is None),
+        first.client,
+        {record.provider for record in records},
+        {record.model for record in records},
+        timestamp_text(first.started_at),
+        timestamp_text(max(record.ended_at or 0.0 for record in records)),
+        timestamp_text(newest.created_at if newest else first.started_at),
+        len(records),
+        threads,
         len(prompts),
-        len(record.tool_usages),
-        int(record.outcome == "failed"),
-        *counters,
+        tools,
+        errors,
+        fresh,
+        output,
+        reads,
+        writes,
         newest.prompt if newest else None,
     )
 
 
 def add_ended(database: Database, records: Iterable[Interception]) -> None:
     """Add ended interceptions, not counted before, to their sessions. Call it inside a transaction."""
-    sums: dict[Key, _Summary] = {}
+    groups: dict[Key, list[Interception]] = {}
     for record in records:
-        key = (record.session_id, record.initiator_id)
-        if found := sums.get(key):
-            found.merge(_summary(record))
-        else:
-            sums[key] = _summary(record)
-    for stored_key, stored in _stored(database, [session for session, _ in sums]):
-        if stored_key in sums:
-            sums[stored_key].merge(stored)
+        groups.setdefault((record.session_id, record.initiator_id), []).append(record)
+    sums = {key: _summary(group) for key, group in groups.items()}
+    for key, stored in _stored(database, [session for session, _ in sums]):
+        if key in sums:
+            sums[key].merge(stored)
     _store(database, sums)
 
 
@@ -152,7 +157,9 @@ def _store(database: Database, sums: dict[Key, _Summary]) -> None:
         execute_many(database, placeholders(database, _WRITE), rows)
 
 
-_ONE_SESSION = "FROM aibridge_interceptions i {} WHERE i.session_id = ? AND i.initiator_id = ? AND i.ended_at IS NOT NULL"
+_ONE_SESSION = (
+    "FROM aibridge_interceptions i {} WHERE i.session_id = ? AND i.initiator_id = ? AND i.ended_at IS NOT NULL"
+)
 _INTERCEPTIONS_OF = (
     "SELECT min(i.started_at), max(i.ended_at), count(*), "
     "coalesce(sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END), 0), "
@@ -175,7 +182,9 @@ _LAST_PROMPT_OF = (
     + " AND i.purpose = 'conversation' AND c.created_at = ? ORDER BY c.prompt DESC LIMIT 1"
 )
 _NAMES_OF = "SELECT DISTINCT i.provider, i.model " + _ONE_SESSION.format("")
-_CLIENT_OF = "SELECT i.client " + _ONE_SESSION.format("") + " AND i.started_at = ? ORDER BY coalesce(i.client, '') LIMIT 1"
+_CLIENT_OF = (
+    "SELECT i.client " + _ONE_SESSION.format("") + " AND i.started_at = ? ORDER BY coalesce(i.client, '') LIMIT 1"
+)
 
 
 def rebuild(database: Database, keys: Iterable[Key]) -> None:
@@ -191,6 +200,7 @@ def rebuild(database: Database, keys: Iterable[Key]) -> None:
             continue
         prompts, prompted = one(_PROMPTS_OF, *key)
         names = database.execute_sql(placeholders(database, _NAMES_OF), key).fetchall()
+        fresh, output, reads, writes = one(_TOKENS_OF, *key)
         summary = _Summary(
             one(_CLIENT_OF, *key, started)[0],
             {provider for provider, _ in names},
@@ -203,7 +213,10 @@ def rebuild(database: Database, keys: Iterable[Key]) -> None:
             prompts,
             one(_TOOLS_OF, *key)[0],
             errors,
-            *one(_TOKENS_OF, *key),
+            fresh,
+            output,
+            reads,
+            writes,
             one(_LAST_PROMPT_OF, *key, prompted)[0] if prompts else None,
         )
         _store(database, {key: summary})

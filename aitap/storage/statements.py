@@ -30,16 +30,28 @@ def placeholders(database: Database, sql: str) -> str:
 
 
 class _Table:
-    """A model and the values that fill it: columns of ``first`` are computed, the rest taken by name."""
+    """A model and the values that fill it.
 
-    def __init__(self, model: Any, struct: Any, *first: str, update: bool = False, guard: str = "") -> None:
-        known = set(struct.__struct_fields__)
-        plain = [f.name for f in model._meta.sorted_fields if f.name in known and f.name not in first]
+    Columns of ``first`` are computed, those of ``null`` left out and so unknown, the rest taken by name.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        struct: Any,
+        *first: str,
+        null: tuple[str, ...] = (),
+        update: bool = False,
+        guard: str = "",
+    ) -> None:
+        known = set(struct.__struct_fields__) - {*first, *null}
+        plain = [field.name for field in model._meta.sorted_fields if field.name in known]
         columns = (*first, *plain)
         name = model._meta.table_name
         action = "DO NOTHING"
         if update:
-            action = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns if c != 'id')} {guard}"
+            changed = [column for column in (*columns, *null) if column != "id"]
+            action = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in changed)} {guard}"
         self.plain = attrgetter(*plain)
         self.sql = (
             f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
@@ -47,13 +59,14 @@ class _Table:
         )
 
 
-_INTERCEPTIONS = _Table(
-    models.Interception,
-    record.Interception,
-    *("proxy_id", "metadata", "started_at", "ended_at", "last_prompt_at"),
-    update=True,
-    guard="WHERE excluded.ended_at IS NOT NULL OR aibridge_interceptions.ended_at IS NULL",
-)
+_FIRST = ("proxy_id", "metadata", "started_at", "ended_at", "last_prompt_at")
+_GUARD = "WHERE excluded.ended_at IS NOT NULL OR aibridge_interceptions.ended_at IS NULL"
+_INTERCEPTIONS = _Table(models.Interception, record.Interception, *_FIRST, update=True, guard=_GUARD)
+# To bind a null costs sqlite3 twice a text: rows that have none of these go by a shorter statement.
+_SELDOM = ("api_key_id", "error_type", "error_message", "retry_of", "client_request_id")
+_seldom = attrgetter(*_SELDOM)
+_ALL_NULL = (None,) * len(_SELDOM)
+_USUAL = _Table(models.Interception, record.Interception, *_FIRST, null=_SELDOM, update=True, guard=_GUARD)
 _PROMPTS = _Table(models.UserPrompt, record.UserPrompt, "interception_id", "metadata", "created_at", update=True)
 _TOKENS = _Table(models.TokenUsage, record.TokenUsage, "interception_id", "metadata", "created_at")
 _TOOLS = _Table(models.ToolUsage, record.ToolUsage, "interception_id", "metadata", "created_at", "result_at")
@@ -74,34 +87,35 @@ def insert_records(database: Database, records: Iterable[record.Interception], p
     Raises Peewee's errors, and Python's where a value has no form in the database.
     """
     interceptions: list[Any] = []
+    usual: list[Any] = []
     prompts: list[Any] = []
     tokens: list[Any] = []
     tools: list[Any] = []
     thoughts: list[Any] = []
     for r in records:
-        interceptions.append(
+        table, rows = (_USUAL, usual) if _seldom(r) == _ALL_NULL else (_INTERCEPTIONS, interceptions)
+        rows.append(
             (
                 proxy_id,
                 _json(r.metadata),
                 timestamp_text(r.started_at),
                 _text(r.ended_at),
                 _text(r.last_prompt_at),
-                *_INTERCEPTIONS.plain(r),
+                *table.plain(r),
             )
         )
-        for table, rows, children in (
-            (_PROMPTS, prompts, r.user_prompts),
-            (_TOKENS, tokens, r.token_usages),
-            (_THOUGHTS, thoughts, r.model_thoughts),
-        ):
-            for child in children:
-                rows.append((r.id, _json(child.metadata), timestamp_text(child.created_at), *table.plain(child)))
-        for tool in r.tool_usages:
-            tools.append(
-                (r.id, _json(tool.metadata), timestamp_text(tool.created_at), _text(tool.result_at), *_TOOLS.plain(tool))
-            )
+        prompts += [(r.id, _json(c.metadata), timestamp_text(c.created_at), *_PROMPTS.plain(c)) for c in r.user_prompts]
+        tokens += [(r.id, _json(c.metadata), timestamp_text(c.created_at), *_TOKENS.plain(c)) for c in r.token_usages]
+        tools += [
+            (r.id, _json(c.metadata), timestamp_text(c.created_at), _text(c.result_at), *_TOOLS.plain(c))
+            for c in r.tool_usages
+        ]
+        thoughts += [
+            (r.id, _json(c.metadata), timestamp_text(c.created_at), *_THOUGHTS.plain(c)) for c in r.model_thoughts
+        ]
     for table, rows in (
         (_INTERCEPTIONS, interceptions),
+        (_USUAL, usual),
         (_PROMPTS, prompts),
         (_TOKENS, tokens),
         (_TOOLS, tools),

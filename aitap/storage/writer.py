@@ -264,34 +264,37 @@ class Writer:
             self._commit(records)
         except peewee.OperationalError:
             raise
-        except UnicodeEncodeError if len(records) == 1 else () as error:
-            log.warning("interception %s has text that is no Unicode, stored with replacements: %s", records[0].id, error)
-            self._commit_good([_as_unicode(records[0])], refused)
         except Exception as error:
             if len(records) > 1:
                 middle = len(records) // 2
                 self._commit_good(records[:middle], refused)
                 self._commit_good(records[middle:], refused)
-                return
-            self._database.close()
-            # Where even this is not written it is the database, whatever its error looks like: that passes.
-            recovery.beat(self._database, self._run)
-            refused.add(records[0].id)
-            log.exception("interception %s cannot be stored and is lost: %s", records[0].id, error)  # noqa: TRY401
+            elif isinstance(error, UnicodeEncodeError) and (clean := _as_unicode(records[0])) != records[0]:
+                self._commit_good([clean], refused)
+            else:
+                # Where not even this is written it is the database, whatever its error looks like: that passes.
+                self._database.close()
+                recovery.beat(self._database, self._run)
+                refused.add(records[0].id)
+                log.exception("interception %s cannot be stored and is lost", records[0].id)
 
     def _commit(self, records: list[Interception]) -> None:
         with transaction(self._database):
             ended = self._ended([record.id for record in records])
             news = [record for record in records if record.id not in ended]
             # A run that was taken for dead, wrongly, gives its records their true end.
-            revived = [record for record in records if record.ended_at and ended.get(record.id, ("",))[0] == "interrupted"]
+            revived = [
+                record for record in records if record.ended_at and ended.get(record.id, ("",))[0] == "interrupted"
+            ]
             self._threads.resolve(news + revived)
             insert_records(self._database, news + revived, self._run)
             self._threads.write()
             sessions.add_ended(self._database, [record for record in news if record.ended_at is not None])
             if revived:
                 keys = {(ended[record.id][1], record.initiator_id) for record in revived}
-                sessions.rebuild(self._database, keys | {(record.session_id, record.initiator_id) for record in revived})
+                sessions.rebuild(
+                    self._database, keys | {(record.session_id, record.initiator_id) for record in revived}
+                )
 
     def _ended(self, ids: list[str]) -> dict[str, tuple[str, str]]:
         """Which of these have their end already: outcome and session by id."""
@@ -300,7 +303,7 @@ class Writer:
             f"({', '.join([self._database.param] * len(ids))})",
             ids,
         )
-        return {str(id): (outcome, session) for id, outcome, session in rows}
+        return {str(own_id): (outcome, session) for own_id, outcome, session in rows}
 
 
 def _as_unicode(record: Interception) -> Interception:

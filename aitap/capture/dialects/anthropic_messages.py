@@ -22,11 +22,11 @@ from aitap.capture.facts import (
     UsageFact,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
 from aitap.record import ToolKind, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["AnthropicMessages", "MessageDecoder"]
 
@@ -55,49 +55,40 @@ _body = msgspec.json.Decoder(_Body)
 _role = msgspec.json.Decoder(_Role)
 
 
-def _value(raw: Raw) -> Any:
-    if not raw:
-        return None
-    try:
-        return jsontext.decode(raw)
-    except jsontext.NotJSON:
-        return None
-
-
 class AnthropicMessages:
     """The dialect ``anthropic.messages``."""
 
     name = "anthropic.messages"
 
-    def request(self, body: bytes) -> RequestFacts:
+    def request(self, body: bytes, path: str) -> RequestFacts:  # noqa: ARG002 - the body says it all
         parts: _Body | None = jsontext.split(body, _body)
         if parts is None:
             return RequestFacts()
         messages = parts.messages
         facts = RequestFacts(
-            model=as_str(_value(parts.model)) or "",
+            model=as_str(value_of(parts.model)) or "",
             streaming=bytes(parts.stream) == b"true",
             newest=_newest(messages),
             system=_system(parts.system),
             has_tools=len(parts.tools) > len(b"[]") and bytes(parts.tools) != b"null",
-            max_tokens=as_int(_value(parts.max_tokens)),
+            max_tokens=as_int(value_of(parts.max_tokens)),
             output_schema=bool(parts.output_format) or b'"format"' in bytes(parts.output_config),
             conversation=lambda: [_outline(item) for item in messages],
         )
-        if user_id := as_str(as_dict(_value(parts.metadata)).get("user_id")):
+        if user_id := as_str(as_dict(value_of(parts.metadata)).get("user_id")):
             facts.body_ids["metadata.user_id"] = user_id
         # Claude Code says which answer it speaks after, also where it answers no tool call and no person spoke.
-        if previous := as_str(as_dict(_value(parts.diagnostics)).get("previous_message_id")):
+        if previous := as_str(as_dict(value_of(parts.diagnostics)).get("previous_message_id")):
             facts.body_ids["diagnostics.previous_message_id"] = previous
         return facts
 
-    def decoder(self) -> MessageDecoder:
+    def decoder(self, path: str, headers: Mapping[str, str]) -> MessageDecoder:  # noqa: ARG002
         return MessageDecoder()
 
 
 def _system(raw: Raw) -> str:
     """The system text, without the accounting line that Claude Code puts first."""
-    value = _value(raw)
+    value = value_of(raw)
     texts = [value] if isinstance(value, str) else [as_str(as_dict(part).get("text")) or "" for part in as_list(value)]
     return "\n".join(text for text in texts if not text.startswith("x-anthropic-billing-header:"))[:2000]
 
@@ -142,7 +133,7 @@ def _outline(item: Raw) -> Message:
 
 
 def _message(item: Raw) -> Message:
-    message = as_dict(_value(item))
+    message = as_dict(value_of(item))
     role = message.get("role")
     content = message.get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else as_list(content)
@@ -264,7 +255,7 @@ class MessageDecoder:
                     facts.first_output_at = at
                 self._on_start(data)
             case b"content_block_stop":
-                opened = self._blocks.get(as_int(as_dict(_decoded(data)).get("index")) or 0)
+                opened = self._blocks.get(as_int(as_dict(value_of(data)).get("index")) or 0)
                 if opened is not None:
                     opened.closed = True
             case b"ping":
@@ -299,7 +290,7 @@ class MessageDecoder:
             opened.pieces.append(event.delta.thinking)
 
     def _on_other(self, data: bytes, at: float) -> None:
-        event = as_dict(_decoded(data))
+        event = as_dict(value_of(data))
         match event.get("type"):
             case "message_start":
                 message = as_dict(event.get("message"))
@@ -326,15 +317,15 @@ class MessageDecoder:
         parts: _Document | None = jsontext.split(data, _document)
         if parts is None:
             return
-        if parts.error and (error := as_dict(_value(parts.error))):
+        if parts.error and (error := as_dict(value_of(parts.error))):
             self._facts.error = _error({"error": error})
             return
         if not parts.content and not parts.input_tokens:
             return
-        self._facts.response_id = as_str(_value(parts.id))
-        self._facts.model = as_str(_value(parts.model))
-        self._facts.stop_reason = as_str(_value(parts.stop_reason))
-        self._count(as_dict(_value(parts.usage)))
+        self._facts.response_id = as_str(value_of(parts.id))
+        self._facts.model = as_str(value_of(parts.model))
+        self._facts.stop_reason = as_str(value_of(parts.stop_reason))
+        self._count(as_dict(value_of(parts.usage)))
         for index, item in enumerate(jsontext.raw_items(parts.content)):
             block = jsontext.split(item, _block)
             if block is not None:
@@ -358,7 +349,7 @@ class MessageDecoder:
         for _, opened in sorted(self._blocks.items()):
             block = opened.block
             if block.type == "thinking":
-                content = "".join(opened.pieces) or as_str(_value(block.thinking))
+                content = "".join(opened.pieces) or as_str(value_of(block.thinking))
                 if content:
                     facts.thoughts.append(ThoughtFact("thinking", content))
                 else:
@@ -371,17 +362,10 @@ class MessageDecoder:
                 if tool.call_id:
                     calls[tool.call_id] = tool
             elif block.type.endswith("_tool_result"):
-                call = calls.get(as_str(_value(block.tool_use_id)) or "")
+                call = calls.get(as_str(value_of(block.tool_use_id)) or "")
                 if call is not None:
                     call.result = _server_result(block, call.call_id or "")
         return facts
-
-
-def _decoded(data: bytes) -> Any:
-    try:
-        return jsontext.decode(data)
-    except jsontext.NotJSON:
-        return None
 
 
 def _error(event: dict[str, Any]) -> ErrorFact:
@@ -395,21 +379,21 @@ def _tool(opened: _Open) -> ToolFact:
     block = opened.block
     text = "".join(opened.pieces) or jsontext.raw_text(block.input)
     metadata: dict[str, Any] = {} if opened.closed else {"partial": True}
-    if server := as_str(_value(block.server_name)):
+    if server := as_str(value_of(block.server_name)):
         metadata["server_label"] = server
     return ToolFact(
-        tool=as_str(_value(block.name)) or "",
+        tool=as_str(value_of(block.name)) or "",
         input="" if text == "null" else text,
         kind=_TOOLS[block.type],
-        call_id=as_str(_value(block.id)),
+        call_id=as_str(value_of(block.id)),
         metadata=metadata,
     )
 
 
 def _server_result(block: _Block, call_id: str) -> ToolResult:
     """A tool the provider ran says failure by ``is_error`` or by a content type that ends in ``_error``."""
-    content = as_dict(_value(block.content))
-    failed = _value(block.is_error) is True or (as_str(content.get("type")) or "").endswith("_error")
+    content = as_dict(value_of(block.content))
+    failed = value_of(block.is_error) is True or (as_str(content.get("type")) or "").endswith("_error")
     return ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(block.content))
 
 

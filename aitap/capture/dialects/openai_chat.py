@@ -8,7 +8,7 @@ the client asked for it. ``prompt_tokens`` contain cached ones: they are taken o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,8 +23,11 @@ from aitap.capture.facts import (
     UsageFact,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
 from aitap.record import ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ChatDecoder", "OpenAIChat", "error_fact"]
 
@@ -54,16 +57,6 @@ _body = msgspec.json.Decoder(_Body)
 _role = msgspec.json.Decoder(_Role)
 
 
-def value_of(raw: Raw) -> Any:
-    """The value of an undecoded part; None where it is absent or broken."""
-    if not raw:
-        return None
-    try:
-        return jsontext.decode(raw)
-    except jsontext.NotJSON:
-        return None
-
-
 def truthy(raw: Raw) -> bool:
     """Whether a flag is on; a few clients send it as a string or a number."""
     return bytes(raw).strip(b'"').lower() in (b"true", b"1")
@@ -74,7 +67,7 @@ class OpenAIChat:
 
     name = "openai.chat_completions"
 
-    def request(self, body: bytes) -> RequestFacts:
+    def request(self, body: bytes, path: str) -> RequestFacts:  # noqa: ARG002 - the body says it all
         parts: _Body | None = jsontext.split(body, _body)
         if parts is None:
             return RequestFacts()
@@ -99,7 +92,7 @@ class OpenAIChat:
                 facts.body_ids[f"metadata.{key}"] = item
         return facts
 
-    def decoder(self) -> ChatDecoder:
+    def decoder(self, path: str, headers: Mapping[str, str]) -> ChatDecoder:  # noqa: ARG002
         return ChatDecoder()
 
 
@@ -241,7 +234,7 @@ class ChatDecoder:
             self._done = True
             return
         if kind == b"error" and b'"error"' not in data:
-            self._facts.error = error_fact(value_of(Raw(data)))
+            self._facts.error = error_fact(value_of(data))
             return
         # Most chunks are one piece of answer text. None of these keys can stand unescaped inside a string.
         if (

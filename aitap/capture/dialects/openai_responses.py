@@ -9,11 +9,11 @@ cached ones: they are taken out.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.openai_chat import data_uri, error_fact, truthy, value_of
+from aitap.capture.dialects.openai_chat import data_uri, error_fact, truthy
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
@@ -25,8 +25,11 @@ from aitap.capture.facts import (
     UsageFact,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
 from aitap.record import ToolKind, ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["OpenAIResponses", "ResponsesDecoder"]
 
@@ -66,7 +69,7 @@ class OpenAIResponses:
 
     name = "openai.responses"
 
-    def request(self, body: bytes) -> RequestFacts:
+    def request(self, body: bytes, path: str) -> RequestFacts:  # noqa: ARG002 - the body says it all
         parts: _Body | None = jsontext.split(body, _body)
         if parts is None:
             return RequestFacts()
@@ -99,8 +102,13 @@ class OpenAIResponses:
                     facts.body_ids[f"{name}.{key}"] = item
         return facts
 
-    def decoder(self) -> ResponsesDecoder:
+    def decoder(self, path: str, headers: Mapping[str, str]) -> ResponsesDecoder:  # noqa: ARG002
         return ResponsesDecoder()
+
+
+def _offers_tools(items: list[Raw]) -> bool:
+    """Newer Codex has no ``tools`` member: it offers them in an input item at the front."""
+    return any(b'"additional_tools"' in bytes(memoryview(item)[:400]) for item in items[:2])
 
 
 def _is_model_item(item: _Item) -> bool:
@@ -278,7 +286,7 @@ class ResponsesDecoder:
                 index = event.output_index if event.output_index is not None else len(self._done)
                 self._done[index] = Raw(bytes(event.item))
             case "error":
-                self._facts.error = error_fact(value_of(Raw(data)))
+                self._facts.error = error_fact(value_of(data))
             case _:
                 if event.error and (error := value_of(event.error)):
                     self._facts.error = error_fact({"error": error})
@@ -293,7 +301,7 @@ class ResponsesDecoder:
         if (response.output or response.usage or response.status) and (response.id or response.object):
             self._read(Raw(data), final=True)
         elif response.error:
-            self._facts.error = error_fact(value_of(Raw(data)))
+            self._facts.error = error_fact(value_of(data))
 
     def _read(self, raw: Raw, *, final: bool) -> None:
         response: _Response | None = jsontext.split(raw, _response) if raw else None
@@ -348,6 +356,9 @@ def _texts(raw: Raw, kind: str) -> list[str]:
 
 # Run by the provider itself, so that the item tells how the call went; the others wait for the client's answer.
 _SERVER_RUN = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
+
+
+_KINDS: dict[str, ToolKind] = {"function_call": "function", "custom_tool_call": "custom", "mcp_call": "mcp"}
 
 
 def _tool(item: _Output) -> ToolFact:

@@ -131,7 +131,10 @@ class _Chain:
 
 
 def decoder_for(content_encoding: str, *, limit: int = _LIMIT) -> ContentDecoder | None:
-    """A decoder for this header value; None where there is nothing to undo. Raises :class:`CodingError` for an unknown coding."""
+    """A decoder for this header value; None where there is nothing to undo.
+
+    Raises :class:`CodingError` for a coding nobody knows.
+    """
     stages: list[ContentDecoder] = []
     for name in reversed([part.strip().lower() for part in content_encoding.split(",")]):
         match name:

@@ -1,6 +1,6 @@
 """JSON as providers and clients really send it: strict and fast first, lenient where that fails.
 
-Nothing here raises on bad input except :class:`NotJSON`, and nothing trusts a type: the ``as_*``
+Nothing here raises on bad input except :class:`NotJSONError`, and nothing trusts a type: the ``as_*``
 functions give ``None`` (or an empty value) for what is not of the asked kind, so that one odd field
 never costs the facts beside it.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "NotJSON",
+    "NotJSONError",
     "as_dict",
     "as_int",
     "as_list",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-class NotJSON(ValueError):
+class NotJSONError(ValueError):
     """The bytes are no JSON text, not even leniently read."""
 
 
@@ -35,7 +35,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def decode(data: bytes | msgspec.Raw) -> Any:
-    """The value of a JSON text. Broken UTF-8 and lone surrogates become U+FFFD. Raises :class:`NotJSON`."""
+    """The value of a JSON text. Broken UTF-8 and lone surrogates become U+FFFD. Raises :class:`NotJSONError`."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -44,7 +44,7 @@ def decode(data: bytes | msgspec.Raw) -> Any:
         # Lone surrogates pass json.loads but no database takes them.
         return json.loads(bytes(data).decode("utf-8", "replace"), object_pairs_hook=_clean_pairs)
     except (ValueError, RecursionError) as error:
-        raise NotJSON(str(error)[:200]) from None
+        raise NotJSONError(str(error)[:200]) from None
 
 
 def _clean(value: Any) -> Any:
@@ -55,6 +55,16 @@ def _clean(value: Any) -> Any:
 
 def _clean_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {_clean(key): _clean(value) for key, value in pairs}
+
+
+def value_of(raw: bytes | msgspec.Raw) -> Any:
+    """The value of an undecoded part; None where it is absent or broken."""
+    if not raw:
+        return None
+    try:
+        return decode(raw)
+    except NotJSONError:
+        return None
 
 
 def split(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
@@ -69,7 +79,7 @@ def split(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
         pass
     try:
         value = decode(data)
-    except NotJSON:
+    except NotJSONError:
         return None
     if not isinstance(value, dict):
         return None
@@ -105,14 +115,17 @@ def raw_text(data: bytes | msgspec.Raw) -> str:
 
 
 def as_dict(value: Any) -> dict[str, Any]:
+    """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: Any) -> list[Any]:
+    """The value if it is an array, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def as_str(value: Any) -> str | None:
+    """The value if it is text, else None."""
     return value if isinstance(value, str) else None
 
 
