@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions, flow, http
 
+from aitap.capture.exchange import Exchange, header_map
 from aitap.capture.identity import local_user
-from aitap.capture.pipeline import Exchange, Pipeline, header_map
+from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
 from aitap.capture.routes import Route, Router
+from aitap.capture.response_socket import Socket
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.users import ensure_user
@@ -59,6 +61,7 @@ class Recorder:
         self.pipeline: Pipeline | None = None
         self._router = Router()
         self._exchanges: dict[str, Exchange] = {}
+        self._sockets: dict[str, Socket] = {}
 
     # Life of the proxy
 
@@ -74,7 +77,7 @@ class Recorder:
             self._start(_settings())
         except (SettingsError, StorageError) as error:
             # Logged as an error before startup is over, it makes mitmproxy exit.
-            logger.exception("aitap: %s", error)
+            logger.error("aitap: %s", error)  # noqa: TRY400 - one line for a person, no traceback
 
     def configure(self, updated: set[str]) -> None:
         """Refuse a bad option right where it is given."""
@@ -117,14 +120,20 @@ class Recorder:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Is this a call of a model? The answer must come before other scripts change where it goes."""
         request = flow.request
-        if self.pipeline is None or request.method != "POST":
+        if self.pipeline is None:
+            return
+        socket = request.method == "GET" and request.headers.get("upgrade", "").lower() == "websocket"
+        if request.method != "POST" and not socket:
             return
         path, _, query = request.path.partition("?")
         for host in dict.fromkeys((request.pretty_host, request.host, flow.client_conn.sni or "")):
             route = self._router.route(host.lower(), path)
             if route is not None:
-                head = functools.partial(_head, route, flow.request, host.lower(), path, query)
-                self._exchanges[flow.id] = Exchange(self.pipeline, head)
+                head = functools.partial(_head, route, request, host.lower(), path, query)
+                if socket:
+                    self._sockets[flow.id] = Socket(self.pipeline, head)
+                else:
+                    self._exchanges[flow.id] = Exchange(self.pipeline, head)
                 return
 
     @_harmless
@@ -152,6 +161,8 @@ class Recorder:
     @_harmless
     def response(self, flow: http.HTTPFlow) -> None:
         """The last byte has come."""
+        if not flow.websocket:
+            self._sockets.pop(flow.id, None)  # the upgrade was refused: nothing was asked
         exchange = self._exchanges.pop(flow.id, None)
         if exchange is None or flow.response is None:
             return
@@ -160,8 +171,27 @@ class Recorder:
         exchange.end(time.time())
 
     @_harmless
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """One message, either way. mitmproxy would keep them all; a socket that is open for hours must not grow."""
+        socket = self._sockets.get(flow.id)
+        if socket is None or flow.websocket is None:
+            return
+        message = flow.websocket.messages[-1]
+        if message.is_text:
+            socket.message(message.content, message.timestamp, from_client=message.from_client)
+        del flow.websocket.messages[:-1]
+
+    @_harmless
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """The socket is closed, politely or not."""
+        socket = self._sockets.pop(flow.id, None)
+        if socket is not None and flow.websocket is not None:
+            socket.close(time.time(), by_client=flow.websocket.closed_by_client is not False)
+
+    @_harmless
     def error(self, flow: http.HTTPFlow) -> None:
         """The exchange broke off: by the client, the provider or the network."""
+        self._sockets.pop(flow.id, None)
         exchange = self._exchanges.pop(flow.id, None)
         if exchange is None:
             return

@@ -18,16 +18,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
-from aitap.capture.recording import Environment, Recording, RequestHead
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aitap.capture.recording import Environment, Recording
     from aitap.record import Interception
 
-__all__ = ["Exchange", "Pipeline", "Sink"]
+__all__ = ["TICK", "Pipeline", "Sink", "Source"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,64 +40,24 @@ class Sink(Protocol):
         ...
 
 
-class _Ended(msgspec.Struct, frozen=True):
-    failure: str | None = None
-    cancelled: bool = False
-    interrupted: bool = False
+class Source(Protocol):
+    """Something on the wire that happens piece by piece: an HTTP exchange, a socket. Stepped on the decoding thread."""
 
+    def step(self, what: Any, at: float) -> None:
+        """One happening, in the order in which the hooks saw them."""
+        ...
 
-class _Responded(msgspec.Struct, frozen=True):
-    status: int
-    headers: Any
+    def stop(self, at: float) -> None:
+        """The proxy stops: whatever is open is interrupted."""
+        ...
 
-
-_BEGIN = object()
-
-
-class Exchange:
-    """One request and its response as the hooks see them: they only append."""
-
-    __slots__ = ("body", "ended", "head", "pipeline", "recording")
-
-    def __init__(self, pipeline: Pipeline, head: Callable[[], RequestHead]) -> None:
-        self.pipeline = pipeline
-        self.head = head
-        self.body = b""
-        self.recording: Recording | None = None
-        self.ended = False
-
-    def begin(self, body: bytes, at: float) -> None:
-        """The request is whole."""
-        self.body = body
-        self.pipeline.put((self, _BEGIN, at))
-
-    def respond(self, status: int, headers: Any, at: float) -> None:
-        """The response's head; ``headers`` are mitmproxy's raw fields, read later."""
-        self.pipeline.put((self, _Responded(status, headers), at))
-
-    def tap(self, data: bytes) -> bytes:
-        """A piece of the response body on its way to the client: noted and given back as it is."""
-        if data:
-            self.pipeline.put((self, data, time.time()))
-        return data
-
-    def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:
-        """The exchange is over, one way or the other. Only the first call counts."""
-        if not self.ended:
-            self.ended = True
-            self.pipeline.put((self, _Ended(failure, cancelled), at))
-
-
-def header_map(fields: Any) -> dict[str, str]:
-    """Raw header fields by lower-case name; of a repeated one the first counts."""
-    found: dict[str, str] = {}
-    for name, value in fields:
-        found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
-    return found
+    def abandon(self, at: float) -> None:
+        """A step raised: end what is open as unreadable. Later happenings are ignored."""
+        ...
 
 
 class Pipeline:
-    """Owns the decoding thread. :meth:`put` is called on the event loop, everything else of an exchange there."""
+    """Owns the decoding thread. :meth:`put` is called on the event loop, everything else of a source there."""
 
     def __init__(
         self,
@@ -110,24 +67,24 @@ class Pipeline:
         announce_after: float,
         call_later: Callable[..., Any] | None = None,
     ) -> None:
+        self.environment = environment
         self.decode_errors = 0
-        self._environment = environment
         self._sink = sink
         self._announce_after = announce_after
         self._call_later = call_later
-        self._inbox: deque[tuple[Exchange, Any, float]] = deque()
+        self._inbox: deque[tuple[Source, Any, float]] = deque()
         self._armed = False
         self._wake = threading.Event()
         self._stopping = False
-        self._open: dict[Exchange, float] = {}
-        self._unannounced: deque[tuple[float, Exchange]] = deque()
+        self._open: dict[Recording, Source] = {}
+        self._unannounced: deque[tuple[float, Recording]] = deque()
         self._thread = threading.Thread(target=self._run, name="aitap-decoder", daemon=True)
 
     def start(self) -> None:
         """Begin to decode."""
         self._thread.start()
 
-    def put(self, item: tuple[Exchange, Any, float]) -> None:
+    def put(self, item: tuple[Source, Any, float]) -> None:
         """Queue one happening; never blocks."""
         self._inbox.append(item)
         if not self._armed:
@@ -142,11 +99,25 @@ class Pipeline:
         self._wake.set()
 
     def close(self, timeout: float) -> bool:
-        """Decode what is queued, end what is open as interrupted, stop; False where ``timeout`` seconds were not enough."""
+        """Decode what is queued, end what is open as interrupted, stop; False if ``timeout`` seconds did not do."""
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    # Called by sources, on the decoding thread
+
+    def opened(self, recording: Recording, source: Source, at: float) -> None:
+        """A recording has begun; it will be announced if it lasts."""
+        self._open[recording] = source
+        self._unannounced.append((at + self._announce_after, recording))
+
+    def closed(self, recording: Recording, record: Interception) -> None:
+        """A recording is over and this is what came of it."""
+        self._open.pop(recording, None)
+        self._sink.submit(record)
+
+    # The thread
 
     def _run(self) -> None:
         while not self._stopping:
@@ -156,65 +127,33 @@ class Pipeline:
             self._announce()
         self._drain()
         now = time.time()
-        for exchange in list(self._open):
-            self._handle(exchange, _Ended(interrupted=True), now)
+        for source in list(dict.fromkeys(self._open.values())):
+            self._guarded(source, source.stop, now)
 
     def _drain(self) -> None:
         inbox = self._inbox
         while inbox:
-            exchange, what, at = inbox.popleft()
-            self._handle(exchange, what, at)
+            source, what, at = inbox.popleft()
+            try:
+                source.step(what, at)
+            except Exception:  # noqa: BLE001 - logged in _failed
+                self._failed(source, at)
 
-    def _handle(self, exchange: Exchange, what: Any, at: float) -> None:
-        recording = exchange.recording
+    def _guarded(self, source: Source, call: Callable[[float], None], at: float) -> None:
         try:
-            if what.__class__ is bytes:
-                if recording is not None:
-                    recording.feed(what, at)
-            elif what is _BEGIN:
-                self._begin(exchange, at)
-            elif recording is None:
-                pass
-            elif what.__class__ is _Responded:
-                recording.respond(what.status, header_map(what.headers))
-            else:
-                self._end(exchange, recording, what, at)
-        except Exception:  # noqa: BLE001 - logged with its traceback in _broken
-            self._broken(exchange, at)
+            call(at)
+        except Exception:  # noqa: BLE001 - logged in _failed
+            self._failed(source, at)
 
-    def _begin(self, exchange: Exchange, at: float) -> None:
-        body, exchange.body = exchange.body, b""
-        recording = exchange.recording = Recording(self._environment, exchange.head())
-        self._open[exchange] = at
-        self._unannounced.append((at + self._announce_after, exchange))
-        recording.begin(body, at)
-
-    def _end(self, exchange: Exchange, recording: Recording, how: _Ended, at: float) -> None:
-        self._open.pop(exchange, None)
-        record = recording.end(at, failure=how.failure, cancelled=how.cancelled, interrupted=how.interrupted)
-        exchange.recording = None
-        self._sink.submit(record)
-
-    def _broken(self, exchange: Exchange, at: float) -> None:
-        """Our own mistake: the traffic is long gone on its way; the record says that it could not be read."""
+    def _failed(self, source: Source, at: float) -> None:
+        """Our own mistake: the traffic is long on its way; the record says that it could not be read."""
         self.decode_errors += 1
-        recording, exchange.recording = exchange.recording, None
-        self._open.pop(exchange, None)
-        if recording is None:
-            logger.exception("aitap: a request could not be read and is not recorded")
-            return
-        logger.exception("aitap: interception %s could not be read to its end", recording.record.id)
-        record = recording.record
-        record.ended_at = at
-        record.duration = max(at - record.started_at, 0.0)
-        record.outcome = "failed"
-        record.error_type = "unknown"
-        record.error_message = "the recorder could not read this exchange; the traffic was not affected"
-        self._sink.submit(record)
+        logger.exception("aitap: an exchange could not be read to its end; the traffic is not affected")
+        source.abandon(at)
 
     def _announce(self) -> None:
         now = time.time()
-        while self._unannounced and (self._unannounced[0][0] <= now or self._unannounced[0][1].recording is None):
-            exchange = self._unannounced.popleft()[1]
-            if exchange.recording is not None:
-                self._sink.submit(exchange.recording.snapshot())
+        while self._unannounced and (self._unannounced[0][0] <= now or self._unannounced[0][1] not in self._open):
+            recording = self._unannounced.popleft()[1]
+            if recording in self._open:
+                self._sink.submit(recording.snapshot())

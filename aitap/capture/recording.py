@@ -20,7 +20,7 @@ from aitap.capture.errors import body_error, error_message, error_type
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
 from aitap.capture.history import conversation_digests
 from aitap.capture.prompts import find_prompt
-from aitap.capture.response import ResponseBody
+from aitap.capture.response import MessageBody, ResponseBody
 from aitap.capture.retries import Retries
 from aitap.capture.routes import Route
 from aitap.capture.wire.coding import CodingError, decode_all
@@ -78,7 +78,7 @@ class Recording:
         self._scope = ""
         self._asked_at = head.started_at
         self._status: int | None = None
-        self._response: ResponseBody | None = None
+        self._response: ResponseBody | MessageBody | None = None
         self.record = Interception(
             id=new_id(),
             initiator_id=environment.initiator_id,
@@ -138,8 +138,11 @@ class Recording:
         record = self.record
         results = [result for message in facts.newest for result in message.results]
         previous = facts.previous_response_id
-        if previous is None and not results and not record.user_prompts:
-            previous = facts.body_ids.get("diagnostics.previous_message_id")
+        if not results and client.session_id is not None:
+            # A new prompt starts a thread of its own; a turn that nobody typed goes on with the last one.
+            previous = (
+                None if record.user_prompts else previous or facts.body_ids.get("diagnostics.previous_message_id")
+            )
         record.lineage = Lineage(
             tool_results=results,
             previous_response_id=previous,
@@ -174,13 +177,20 @@ class Recording:
             UserPrompt(provider_response_id="", prompt=text, metadata=prompt.metadata, created_at=record.started_at)
         ]
 
-    def respond(self, status: int, headers: Headers) -> None:
-        """The head of the response; ``headers`` have lower-case names."""
+    def respond(self, status: int, headers: Headers, *, messages: bool = False) -> None:
+        """The head of the response; ``headers`` have lower-case names.
+
+        With ``messages`` the body comes as whole messages, by :meth:`message` instead of :meth:`feed`.
+        """
         record = self.record
         self._status = record.status_code = status
         record.provider_request_id = next((_short(headers[name]) for name in _REQUEST_IDS if headers.get(name)), None)
+        decoder = self._dialect.decoder(self._head.path, headers)
+        if messages:
+            self._response = MessageBody(decoder)
+            return
         self._response = ResponseBody(
-            self._dialect.decoder(self._head.path, headers),
+            decoder,
             content_type=headers.get("content-type", ""),
             content_encoding=headers.get("content-encoding", ""),
             failed=status >= 400,
@@ -189,8 +199,14 @@ class Recording:
     def feed(self, data: bytes, at: float) -> None:
         """Bytes of the response body that arrived at ``at``."""
         self.record.response_bytes += len(data)
-        if self._response is not None:
+        if isinstance(self._response, ResponseBody):
             self._response.feed(data, at)
+
+    def message(self, kind: bytes, data: bytes, at: float) -> None:
+        """One whole message of a response that comes as messages."""
+        self.record.response_bytes += len(data)
+        if isinstance(self._response, MessageBody):
+            self._response.message(kind, data, at)
 
     def snapshot(self) -> Interception:
         """The record as far as it is known, still in flight; later changes do not reach it."""
@@ -221,6 +237,16 @@ class Recording:
         if record.outcome in ("failed", "cancelled"):
             self._environment.retries.failed(record.id, self._scope, self._body, at)
         self._body = b""
+        return record
+
+    def unreadable(self, at: float) -> Interception:
+        """The record where reading it failed by our own mistake: what is known, marked as failed."""
+        record = self.record
+        record.ended_at = at
+        record.duration = max(at - record.started_at, 0.0)
+        record.outcome = "failed"
+        record.error_type = "unknown"
+        record.error_message = "the recorder could not read this exchange; the traffic was not affected"
         return record
 
     def _judge(self, facts: ResponseFacts, failure: str | None, *, cancelled: bool, interrupted: bool) -> None:

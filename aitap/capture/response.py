@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aitap.capture.facts import ResponseDecoder, ResponseFacts
 
-__all__ = ["Framer", "ResponseBody"]
+__all__ = ["Framer", "MessageBody", "ResponseBody"]
 
 _MAX_DOCUMENT = 64 * 1024 * 1024
 _MAX_ERROR = 64 * 1024
@@ -135,3 +135,26 @@ class ResponseBody:
     def text(self) -> bytes:
         """The start of an error response."""
         return b"".join(self._document)
+
+
+class MessageBody:
+    """A response that comes as whole messages, each one event, over a WebSocket."""
+
+    def __init__(self, decoder: ResponseDecoder) -> None:
+        self._decoder = decoder
+
+    def message(self, kind: bytes, data: bytes, at: float) -> None:
+        """One message that arrived at ``at`` (epoch seconds); ``kind`` is its type."""
+        self._decoder.event(kind, data, at)
+
+    def finish(self, at: float) -> ResponseFacts:  # noqa: ARG002 - the same call as a body's
+        """Everything the messages said."""
+        return self._decoder.facts()
+
+    def problem(self) -> str | None:
+        """Messages are whole or not there."""
+        return None
+
+    def text(self) -> bytes:
+        """There is no body beside the messages."""
+        return b""

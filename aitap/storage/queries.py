@@ -43,6 +43,7 @@ __all__ = [
 
 _PAGE = 200
 _SHORTEST = 4
+_RARE = 5000
 
 
 class QueryError(Exception):
@@ -182,7 +183,7 @@ _SESSION = Shape(Session)
 _ORDER = (Session.last_active_at, Session.session_id, Session.initiator_id)
 
 
-def _session_query(filter: Filter) -> Any:
+def _session_query(database: Database, filter: Filter) -> Any:
     first = Interception.alias("first")
     metadata = (
         first.select(first.metadata)
@@ -190,10 +191,10 @@ def _session_query(filter: Filter) -> Any:
         .order_by(first.started_at, first.id)
         .limit(1)
     )
-    return _where(Session.select(*_SESSION.fields, metadata), _session_conditions(filter))
+    return _where(Session.select(*_SESSION.fields, metadata), _session_conditions(database, filter))
 
 
-def _session_conditions(filter: Filter) -> list[Any]:
+def _session_conditions(database: Database, filter: Filter) -> list[Any]:
     found: list[Any] = []
     if filter.initiator_id is not None:
         found.append(Session.initiator_id == filter.initiator_id)
@@ -203,9 +204,22 @@ def _session_conditions(filter: Filter) -> list[Any]:
         found.append(Session.started_at <= filter.started_before)
     rest = _conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None))
     if rest:
-        same = (Interception.session_id == Session.session_id) & (Interception.initiator_id == Session.initiator_id)
-        found.append(fn.EXISTS(Interception.select(1).where(same, *rest)))
+        own, theirs = (Session.session_id, Session.initiator_id), (Interception.session_id, Interception.initiator_id)
+        if _is_rare(database, filter):
+            found.append(Tuple(*own).in_(Interception.select(*theirs).where(*rest)))
+        else:
+            same = (theirs[0] == own[0]) & (theirs[1] == own[1])
+            found.append(fn.EXISTS(Interception.select(1).where(same, *rest)))
     return found
+
+
+def _is_rare(database: Database, filter: Filter) -> bool:
+    """Whether so few interceptions have this model that it pays to start from them and not from the sessions."""
+    if filter.model is None:
+        return False
+    indexed = Filter(model=filter.model, started_after=filter.started_after, started_before=filter.started_before)
+    some = Interception.select(SQL("1")).where(*_conditions(indexed)).limit(_RARE)
+    return len(database.execute(some).fetchall()) < _RARE
 
 
 def _sessions(database: Database, rows: list[Any]) -> list[dict[str, Any]]:
@@ -236,7 +250,7 @@ def list_sessions(
     The numbers are always those of the whole session. ``after_id`` names the last session of the page
     before. Raises :class:`QueryError` where there is none such, or several users have one.
     """
-    query = _session_query(filter)
+    query = _session_query(database, filter)
     if after_id is not None:
         cursors = Session.select(*_ORDER).where(Session.session_id == after_id)
         if filter.initiator_id is not None:
@@ -257,7 +271,7 @@ def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]
     with _snapshot(database):
         last: Any = None
         while True:
-            query = _session_query(filter)
+            query = _session_query(database, filter)
             if last is not None:
                 query = query.where(Tuple(*_ORDER) > Tuple(*last))
             rows = database.execute(query.order_by(*_ORDER).limit(_PAGE)).fetchall()
@@ -276,7 +290,7 @@ def _snapshot(database: Database) -> Any:
 
 def count_sessions(database: Database, filter: Filter) -> int:
     """How many sessions have an interception that matches."""
-    query = _where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(filter))
+    query = _where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(database, filter))
     return int(database.execute(query).fetchone()[0])
 
 
@@ -303,7 +317,7 @@ def get_session(database: Database, session_id: str, initiator_id: str | None = 
 
 
 def _find_sessions(database: Database, text: str, initiator_id: str | None) -> list[Any]:
-    query = _session_query(Filter(initiator_id=initiator_id)).limit(2)
+    query = _session_query(database, Filter(initiator_id=initiator_id)).limit(2)
     steps: list[Any] = [Session.session_id == text]
     if len(text) >= _SHORTEST:
         steps.append((Session.session_id > text) & (Session.session_id < text + chr(0x10FFFF)))

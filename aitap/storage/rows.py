@@ -47,6 +47,7 @@ class Shape:
         self.model = model
         self.fields = [field for field in model._meta.sorted_fields if field.name not in without]
         self.names: list[str] = [field.name for field in self.fields]
+        self.select = f"SELECT {', '.join(field.column_name for field in self.fields)} FROM {model._meta.table_name}"
         self._steps: list[tuple[str, Callable[[Any], Any]]] = []
         for field in self.fields:
             if isinstance(field, Timestamp):
@@ -109,14 +110,11 @@ def whole(database: Database, rows: Sequence[Sequence[Any]]) -> list[dict[str, A
         record["initiator"] = people[record["initiator_id"]]
         record.update({name: [] for name in CHILDREN})
     for some in _slices(by_id):
+        those = ", ".join([database.param] * len(some))
         for name, shape in CHILDREN.items():
-            model = shape.model
-            query = (
-                model.select(*shape.fields)
-                .where(model.interception_id.in_(some))
-                .order_by(model.interception_id, model.created_at, model.id)
-            )
-            for row in database.execute(query):
+            # As text: for Peewee, putting long lists of parameters together costs more than the query itself.
+            query = f"{shape.select} WHERE interception_id IN ({those}) ORDER BY interception_id, created_at, id"
+            for row in database.execute_sql(query, some):
                 child = shape.dict(row)
                 by_id[child["interception_id"]][name].append(child)
     return records

@@ -86,7 +86,7 @@ def outputs() -> list[str]:
 def test_planted_credentials_are_found_nowhere(
     start_proxy: Callable[..., Mitmdump], upstream: Upstream, outputs: list[str]
 ) -> None:
-    proxy = start_proxy(arguments=("--set", "termlog_verbosity=debug", "--set", "flow_detail=0"))
+    proxy = start_proxy(arguments=("--set", "termlog_verbosity=debug"))
     count = 0
 
     def call(host: str, target: str, body: bytes, handler: Handler, headers: dict[str, str]) -> None:
@@ -105,7 +105,6 @@ def test_planted_credentials_are_found_nowhere(
             call(host, target, ask("hi"), handler, {"authorization": SIGNATURE})
             call(host, target + QUERY, ask("hi"), handler, HEADERS)
             call(host, target, ask("hi", **BODY_FIELDS), handler, HEADERS)
-        call(host, target, b'{"model": "%s' % SECRET.encode(), refused, HEADERS)
         with upstream.refusing():
             call(host, target + QUERY, ask("hi"), refused, HEADERS)
 

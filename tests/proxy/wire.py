@@ -1,7 +1,11 @@
-"""Requests and answers of the three APIs, as their documentation gives them, made small."""
+"""Requests and answers of the three APIs, as their documentation gives them, made small.
+
+No two requests are alike: a number that means nothing to the recorder keeps them from being retries of each other.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -27,6 +31,8 @@ RESPONSES = "/v1/responses"
 MODEL = "claude-test-1"
 GPT = "gpt-test-1"
 
+_number = itertools.count(1)
+
 Call = tuple[str, str, dict[str, Any]]
 """A tool call: its id, the tool, its input."""
 
@@ -34,18 +40,22 @@ Call = tuple[str, str, dict[str, Any]]
 def ask_messages(prompt: str, *, stream: bool = False, **more: Any) -> bytes:
     """An Anthropic Messages request."""
     messages = [{"role": "user", "content": prompt}]
-    return _dump({"model": MODEL, "max_tokens": 64, "messages": messages, "stream": stream, **more})
+    return _dump(
+        {"model": MODEL, "max_tokens": 64, "messages": messages, "stream": stream, "top_k": next(_number), **more}
+    )
 
 
 def ask_chat(prompt: str, *, stream: bool = False, **more: Any) -> bytes:
     """A Chat Completions request, which asks for usage where it streams."""
     options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    return _dump({"model": GPT, "messages": [{"role": "user", "content": prompt}], **options, **more})
+    return _dump(
+        {"model": GPT, "messages": [{"role": "user", "content": prompt}], "seed": next(_number), **options, **more}
+    )
 
 
 def ask_responses(prompt: str, *, stream: bool = False, **more: Any) -> bytes:
     """A Responses request."""
-    return _dump({"model": GPT, "input": prompt, "stream": stream, **more})
+    return _dump({"model": GPT, "input": prompt, "stream": stream, "max_output_tokens": next(_number), **more})
 
 
 def message_json(id: str, *, text: str = "", call: Call | None = None) -> bytes:

@@ -242,8 +242,8 @@ class ResponsesDecoder:
     """Decoder of one response."""
 
     # Deltas repeat what the item's done event says whole; text, audio and images are no facts.
-    _DELTAS = tuple(
-        b"event: response." + name
+    _DELTA_KINDS = tuple(
+        b"response." + name
         for name in (
             b"output_text.",
             b"function_call_arguments.",
@@ -259,6 +259,8 @@ class ResponsesDecoder:
         )
     )
 
+    _DELTAS = tuple(b"event: " + kind for kind in _DELTA_KINDS)
+
     def __init__(self) -> None:
         self.skip: tuple[bytes, ...] = ()
         self._facts = ResponseFacts()
@@ -269,7 +271,7 @@ class ResponsesDecoder:
     def event(self, kind: bytes, data: bytes, at: float) -> None:
         if kind in (b"response.created", b"response.in_progress") and self._facts.response_id:
             return
-        if data.startswith(b"[DONE]"):
+        if data.startswith(b"[DONE]") or (self.skip and kind.startswith(self._DELTA_KINDS)):
             return
         event: _Event | None = jsontext.split(data, _event)
         if event is None:

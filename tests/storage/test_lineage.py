@@ -1,0 +1,365 @@
+"""Requests find the conversation they belong to."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aitap.record import Interception, Lineage, ToolResult
+from aitap.storage.lineage import RETRY_SECONDS
+from tests.storage.making import (
+    ANN,
+    BEN,
+    T0,
+    Recording,
+    database_in,
+    everything,
+    interception,
+    lineage,
+    prompt,
+    rows,
+    tokens,
+    tool,
+)
+
+
+def call(at: float, *calls: str, answers: tuple[str, ...] = (), **fields: Any) -> Interception:
+    """An interception that issues tool calls and answers earlier ones."""
+    return interception(at, tool_usages=[tool(name) for name in calls], lineage=lineage(*answers), **fields)
+
+
+def test_a_request_alone_is_its_own_session(recording: Recording) -> None:
+    one = interception()
+    recording.batch(one)
+    assert recording.thread(one) == (None, None, one.id)
+
+
+def test_a_clients_session_id_is_the_session(recording: Recording) -> None:
+    one = interception(client_session_id="s")
+    recording.batch(one)
+    assert recording.thread(one) == (None, None, "s")
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_the_answer_to_a_tool_call_continues_the_interception_that_made_it(recording: Recording, restart: bool) -> None:
+    a, b, c = call(T0, "x"), call(T0 + 2, "y", answers=("x",)), call(T0 + 4, answers=("y",))
+    for record in (a, b, c):
+        recording.batch(record)
+        if restart:
+            recording.restart()
+    assert recording.thread(b) == (a.id, a.id, a.id)
+    assert recording.thread(c) == (b.id, a.id, a.id)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_a_response_id_continues_the_interception_that_got_it(recording: Recording, restart: bool) -> None:
+    a = interception(T0, token_usages=[tokens("resp_a")])
+    b = interception(T0 + 2, lineage=Lineage(previous_response_id="resp_a"))
+    recording.batch(a)
+    if restart:
+        recording.restart()
+    recording.batch(b)
+    assert recording.thread(b) == (a.id, a.id, a.id)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_history_continues_the_longest_conversation_it_extends(recording: Recording, restart: bool) -> None:
+    a = interception(T0, lineage=Lineage(history=["u1"]))
+    b = interception(T0 + 2, lineage=Lineage(history=["u1", "a1", "u2"]))
+    c = interception(T0 + 4, lineage=Lineage(history=["u1", "a1", "u2", "a2", "u3"]))
+    other = interception(T0 + 5, lineage=Lineage(history=["v1", "a1"]))
+    recording.batch(a)
+    recording.batch(b)
+    if restart:
+        recording.restart()
+    recording.batch(c)
+    recording.batch(other)
+    assert recording.thread(b) == (a.id, a.id, a.id)
+    assert recording.thread(c) == (b.id, a.id, a.id)
+    assert recording.thread(other) == (None, None, other.id)
+
+
+def test_a_tool_result_says_more_than_a_response_id_and_that_more_than_history(recording: Recording) -> None:
+    by_call = call(T0, "x")
+    by_response = interception(T0 + 1, token_usages=[tokens("resp")])
+    by_history = interception(T0 + 2, lineage=Lineage(history=["u1"]))
+    results = [ToolResult(call_id="x", status="ok", size=1)]
+    last = {"previous_response_id": "resp", "history": ["u1", "u2"]}
+    first = interception(T0 + 4, lineage=Lineage(tool_results=results, **last))
+    second = interception(T0 + 5, lineage=Lineage(**last))
+    recording.batch(by_call, by_response, by_history, first, second)
+    assert recording.row(first)["thread_parent_id"] == by_call.id
+    assert recording.row(second)["thread_parent_id"] == by_response.id
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_nobody_continues_what_another_initiator_began(recording: Recording, restart: bool) -> None:
+    a = interception(T0, tool_usages=[tool("x")], token_usages=[tokens("resp")], lineage=Lineage(history=["u1"]))
+    recording.batch(a)
+    if restart:
+        recording.restart()
+    hints = Lineage(
+        tool_results=[ToolResult(call_id="x", status="ok", size=1)], previous_response_id="resp", history=["u1", "u2"]
+    )
+    b = interception(T0 + 2, initiator_id=BEN, lineage=hints)
+    recording.batch(b)
+    assert recording.thread(b) == (None, None, b.id)
+    assert rows(recording.database, "SELECT result_at FROM aibridge_tool_usages") == [(None,)]
+
+
+def test_initiators_with_equal_conversations_do_not_meet(recording: Recording) -> None:
+    first = {who: interception(T0, initiator_id=who, lineage=Lineage(history=["u1"])) for who in (ANN, BEN)}
+    then = {who: interception(T0 + 2, initiator_id=who, lineage=Lineage(history=["u1", "u2"])) for who in (ANN, BEN)}
+    recording.batch(*first.values())
+    recording.restart()
+    recording.batch(*then.values())
+    assert {who: recording.row(then[who])["thread_parent_id"] for who in then} == {who: first[who].id for who in first}
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_of_equal_call_ids_the_newest_counts(recording: Recording, restart: bool) -> None:
+    recording.batch(call(T0, "call_0"))
+    newer = call(T0 + 1, "call_0")
+    recording.batch(newer)
+    if restart:
+        recording.restart()
+    last = call(T0 + 3, answers=("call_0",))
+    recording.batch(last)
+    assert recording.row(last)["thread_parent_id"] == newer.id
+
+
+def test_nothing_continues_what_started_after_it(recording: Recording) -> None:
+    late = call(T0 + 10, "call_0")
+    recording.batch(late)
+    early = call(T0, "call_0", answers=("call_0",))
+    recording.batch(early)
+    assert recording.thread(early) == (None, None, early.id)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_an_answer_completes_the_tool_call_once(recording: Recording, restart: bool) -> None:
+    """Status, time and size are of the first answer; a later request that sends it again changes nothing."""
+    recording.batch(call(T0, "x", "y"))
+    if restart:
+        recording.restart()
+    results = [ToolResult(call_id="x", status="error", size=3), ToolResult(call_id="unknown", status="ok", size=1)]
+    recording.batch(interception(T0 + 2, lineage=Lineage(tool_results=results)))
+    again = [ToolResult(call_id="x", status="ok", size=9)]
+    recording.batch(interception(T0 + 4, lineage=Lineage(tool_results=again)))
+    sql = (
+        "SELECT provider_tool_call_id, result_status, result_bytes, result_at FROM aibridge_tool_usages "
+        "ORDER BY provider_tool_call_id"
+    )
+    [(_, *x), (_, *y)] = rows(recording.database, sql)
+    assert x[:2] == ["error", 3]
+    assert x[2].startswith("2026-11-18 11:06:42")
+    assert y == [None, None, None]
+
+
+def test_a_parent_unknown_at_the_start_is_found_at_the_end(recording: Recording) -> None:
+    a = call(T0, "x")
+    start = interception(T0 + 2, None, lineage=lineage("x"))
+    recording.batch(start)
+    assert recording.row(start)["thread_parent_id"] is None
+    recording.batch(a)
+    recording.batch(interception(T0 + 2, 5.0, id=start.id, lineage=lineage("x")))
+    assert recording.thread(start) == (a.id, a.id, a.id)
+
+
+# -- retries
+
+
+def attempt(at: float, took: float | None = 1.0, digest: str = "d", **fields: Any) -> Interception:
+    fields.setdefault("user_prompts", [prompt("hi", at)])
+    return interception(at, took, lineage=Lineage(body_digest=digest), **fields)
+
+
+def prompts(recording: Recording) -> list[tuple[Any, ...]]:
+    return rows(recording.database, "SELECT interception_id FROM aibridge_user_prompts")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled", "interrupted"])
+def test_the_same_body_again_after_a_failure_is_a_retry(recording: Recording, outcome: str) -> None:
+    """It belongs to the failed one's thread, and the prompt counts once."""
+    a, b = attempt(T0, outcome=outcome), attempt(T0 + 2, outcome=outcome)
+    c = attempt(T0 + 4)
+    for record in (a, b, c):
+        recording.batch(record)
+    assert recording.row(b)["retry_of"] == a.id
+    assert recording.row(c)["retry_of"] == b.id
+    assert recording.thread(c) == (None, a.id, a.id)
+    assert recording.row(c)["metadata"] == {"prompt_of": a.id}
+    assert prompts(recording) == [(a.id,)]
+    assert rows(recording.database, "SELECT interceptions, threads, prompts FROM aitap_sessions") == [(3, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"outcome": "completed"}, {}),
+        ({"outcome": "failed", "initiator_id": BEN}, {}),
+        ({"outcome": "failed", "digest": "other"}, {}),
+        ({"outcome": "failed"}, {"at": T0 + RETRY_SECONDS + 1}),
+        ({"outcome": "in_flight", "took": None}, {}),
+    ],
+)
+def test_the_same_body_is_no_retry(recording: Recording, first: dict[str, Any], second: dict[str, Any]) -> None:
+    """...of what was answered, is another's, another body, long ago or not known to have failed."""
+    recording.batch(attempt(T0, **first))
+    b = attempt(**{"at": T0 + 2, **second})
+    recording.batch(b)
+    assert recording.row(b)["retry_of"] is None
+    assert (b.id,) in prompts(recording)
+
+
+def test_a_retry_that_began_before_the_failure_was_known_is_found_at_its_end(recording: Recording) -> None:
+    a, b = attempt(T0, None), attempt(T0 + 2, None)
+    recording.batch(a, b)
+    assert len(prompts(recording)) == 2
+    recording.batch(attempt(T0, 3.0, id=a.id, outcome="cancelled", user_prompts=a.user_prompts))
+    recording.batch(attempt(T0 + 2, 3.0, id=b.id, user_prompts=b.user_prompts))
+    assert recording.row(b)["retry_of"] == a.id
+    assert prompts(recording) == [(a.id,)]
+
+
+def test_a_retry_keeps_the_parent_it_has(recording: Recording) -> None:
+    a = call(T0, "x")
+    hints = {"tool_results": [ToolResult(call_id="x", status="ok", size=1)], "body_digest": "d"}
+    b = interception(T0 + 2, outcome="failed", lineage=Lineage(**hints))
+    c = interception(T0 + 4, lineage=Lineage(**hints))
+    recording.batch(a, b, c)
+    assert recording.row(c)["retry_of"] == b.id
+    assert recording.thread(c) == (a.id, a.id, a.id)
+
+
+# -- sub-agents
+
+
+def agent(at: float, name: str, *calls: str, session: str = "s", **fields: Any) -> Interception:
+    hints = {key: fields.pop(key) for key in ("parent_agent", "agent_name") if key in fields}
+    answers = [ToolResult(call_id=answer, status="ok", size=1) for answer in fields.pop("answers", ())]
+    return interception(
+        at,
+        client_session_id=session,
+        tool_usages=fields.pop("tool_usages", [tool(call) for call in calls]),
+        lineage=Lineage(agent=name, is_subagent=True, tool_results=answers, **hints),
+        **fields,
+    )
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_a_subagent_is_a_thread_of_the_session_below_the_thread_that_called_it(
+    recording: Recording, restart: bool
+) -> None:
+    main = call(T0, "task", client_session_id="s")
+    first = agent(T0 + 2, "agent-1", "read", agent_name="Explore")
+    then = agent(T0 + 4, "agent-1", answers=("read",), agent_name="Explore")
+    for record in (main, first, then):
+        recording.batch(record)
+        if restart:
+            recording.restart()
+    expected = {"agent": "Explore", "agent_id": "agent-1", "parent_thread": main.id}
+    assert recording.thread(first) == (None, None, "s")
+    assert recording.row(first)["metadata"] == expected
+    assert recording.thread(then) == (first.id, first.id, "s")
+    assert recording.row(then)["metadata"] == expected
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_a_subagent_hangs_under_the_agent_it_names(recording: Recording, restart: bool) -> None:
+    main = call(T0, "task", client_session_id="s")
+    outer = agent(T0 + 2, "outer", "task-2")
+    inner = agent(T0 + 4, "inner", parent_agent="outer")
+    beside = agent(T0 + 5, "beside", parent_agent="s")
+    for record in (main, outer, inner, beside):
+        recording.batch(record)
+        if restart:
+            recording.restart()
+    assert recording.row(outer)["metadata"]["parent_thread"] == main.id
+    assert recording.row(inner)["metadata"]["parent_thread"] == outer.id
+    assert recording.row(beside)["metadata"]["parent_thread"] == main.id
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_among_several_callers_the_one_whose_call_holds_the_prompt_started_it(
+    recording: Recording, restart: bool
+) -> None:
+    text = 'Zähle die "Dateien"\nim Ordner'
+    asked = tool("t1", '{"prompt": "Z\\u00e4hle die \\"Dateien\\"\\nim Ordner"}')
+    asker = interception(T0, client_session_id="s", tool_usages=[asked])
+    later = call(T0 + 1, "t2", client_session_id="s")
+    recording.batch(asker, later)
+    if restart:
+        recording.restart()
+    sub = agent(T0 + 2, "a", user_prompts=[prompt(text, T0 + 2)])
+    recording.batch(sub)
+    assert recording.row(sub)["metadata"]["parent_thread"] == asker.id
+
+
+def test_a_subagent_handed_its_parents_conversation_begins_its_own_thread(recording: Recording) -> None:
+    main = call(T0, "x", client_session_id="s")
+    fork = agent(T0 + 2, "fork", answers=("x",))
+    recording.batch(main, fork)
+    assert recording.thread(fork) == (None, None, "s")
+    assert recording.row(fork)["metadata"]["parent_thread"] == main.id
+
+
+def test_subagents_of_subagents_stay_in_the_top_session(recording: Recording) -> None:
+    """Where each has a session id of its own, the record names the one above it."""
+    main = call(T0, "t", client_session_id="top")
+    middle = agent(T0 + 2, "middle", "t2", session="top", parent_agent="top")
+    lowest = agent(T0 + 4, "lowest", session="middle", parent_agent="middle")
+    recording.batch(main, middle)
+    recording.batch(lowest)
+    assert recording.row(lowest)["session_id"] == "top"
+    assert recording.row(lowest)["metadata"]["parent_thread"] == middle.id
+
+
+def test_a_subagent_whose_caller_is_not_known_still_says_who_it_is(recording: Recording) -> None:
+    sub = agent(T0, "a")
+    recording.batch(sub)
+    assert recording.row(sub)["metadata"] == {"agent": "a"}
+
+
+# -- in general
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[Interception]:
+    """Threads in which each request answers a tool call of an earlier one, in order of start."""
+    records: list[Interception] = []
+    for number in range(draw(st.integers(2, 9))):
+        before = draw(st.sampled_from([None, *range(number)]))
+        answers = () if before is None else (f"call-{before}",)
+        session = draw(st.sampled_from([None, "s"]))
+        records.append(call(T0 + 2 * number, f"call-{number}", answers=answers, client_session_id=session))
+    return records
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(records=conversations(), data=st.data())
+def test_the_order_within_a_batch_and_the_cut_into_batches_do_not_matter(
+    records: list[Interception], data: st.DataObject
+) -> None:
+    """Any order within one batch, any batches in order of start, gives the same threads."""
+
+    def written(batches: list[list[Interception]]) -> dict[str, list[tuple[Any, ...]]]:
+        with tempfile.TemporaryDirectory() as folder:
+            recording = Recording(database_in(Path(folder)))
+            for batch in batches:
+                recording.batch(*batch)
+            recording.writer.close()
+            content = everything(recording.database)
+            recording.database.close()
+            return content
+
+    import copy
+
+    cut = data.draw(st.integers(0, len(records)))
+    parts = [data.draw(st.permutations(part)) for part in (records[:cut], records[cut:]) if part]
+    assert written(copy.deepcopy(parts)) == written([[record] for record in copy.deepcopy(records)])
