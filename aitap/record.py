@@ -12,8 +12,8 @@ Two rules hold everywhere:
 
 from __future__ import annotations
 
-import os
 import time
+from random import getrandbits
 from typing import Any, Literal
 
 import msgspec
@@ -50,7 +50,7 @@ def new_id() -> str:
     """
     global _last_tick  # noqa: PLW0603
     tick = _last_tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
-    tail = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    tail = getrandbits(62) | 0x8000_0000_0000_0000  # unique, not secret: no need to ask the kernel
     text = f"{tick >> 12:012x}7{tick & 0xFFF:03x}{tail:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -135,8 +135,6 @@ class Lineage(msgspec.Struct, kw_only=True):
     history: list[str] = []
     """Digests of the conversation up to each message, oldest first; only where the client sends no id.
     The last one stands for the whole conversation of this request."""
-    body_digest: str | None = None
-    """Equal for byte-identical requests of one sender; finds retries."""
     agent: str | None = None
     """The client's own id of the agent that speaks (main or sub-agent)."""
     parent_agent: str | None = None

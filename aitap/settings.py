@@ -3,6 +3,7 @@
 A field of :class:`Settings` is at the same time the mitmproxy option ``aitap_<name>``, the
 environment variable ``AITAP_<NAME>``, the key ``<name>`` in ``aitap.toml`` and the default; that is
 also the order in which they are asked. A name nobody knows is an error that says which one is near.
+``providers`` alone is no text: a user's own rows of the provider table, which only the file can give.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -106,9 +109,12 @@ class Settings:
     flush_interval: float = _setting(
         "100ms", "The longest time a finished record waits in memory before it is written.", duration
     )
+    providers: tuple[ProviderRow, ...] = ()
+    """``[[provider]]`` in ``aitap.toml``: hosts beside the built-in ones, asked before them."""
 
 
-SETTINGS = {field.name: field for field in dataclasses.fields(Settings)}
+SETTINGS = {field.name: field for field in dataclasses.fields(Settings) if field.metadata}
+"""Every setting that is one text, by name."""
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -131,15 +137,21 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
-def _from_file(path: Path) -> dict[str, str]:
+def _from_file(path: Path) -> tuple[dict[str, str], tuple[ProviderRow, ...]]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from None
+    try:
+        providers = own_rows(table.pop("provider", []))
+    except ProviderRowError as error:
+        raise SettingsError(f"{path}: {error}") from None
     for name in table:
         if name not in SETTINGS:
-            raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {_nearest(name, SETTINGS)!r}?")
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
+            near = _nearest(name, (*SETTINGS, "provider"))
+            raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {near!r}?")
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
+    return texts, providers
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -168,12 +180,13 @@ def load(options: Mapping[str, str | None] | None = None, environ: Mapping[str, 
     Raises :class:`SettingsError` for an unknown name or a value that does not parse.
     """
     path = config_file(environ)
+    in_file, providers = _from_file(path) if path else ({}, ())
     sources: list[tuple[str, dict[str, str]]] = [
         ("option", {name: value for name, value in (options or {}).items() if value is not None}),
         ("environment", _from_environment(environ)),
-        (str(path), _from_file(path) if path else {}),
+        (str(path), in_file),
     ]
-    values = {}
+    values: dict[str, Any] = {"providers": providers}
     for name, field in SETTINGS.items():
         default = field.metadata["text"]
         origin, text = next(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,10 +21,13 @@ from bench.rounds import Laboratory, Plan
 HERE = Path(__file__).parent
 DEFAULT = ("json", "json-no-ids", "sse50", "sse1000", "300k", "2m", "paced")
 EXTRA = ("300k-no-ids",)
-HOOKS = ("json", "sse1000", "300k")
+HOOKS = ("json", "sse50", "sse1000", "300k")
+QUIET = 0.15
+"""Cores that others may use before a comparison of a few per cent means nothing."""
 
 
-def _arguments() -> argparse.Namespace:
+def _plan() -> tuple[Plan, Path]:
+    """What the command line asks for, and where the JSON goes. Exits with status 2 for wrong usage."""
     parser = argparse.ArgumentParser("python -m bench", description="Measure the recorder against plain mitmdump.")
     parser.add_argument("--rounds", type=int, help="how often each case visits each variant (default 8; --quick 2)")
     parser.add_argument(
@@ -35,43 +39,42 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--control", action="store_true", help="plain against plain: what the machine's noise makes")
     parser.add_argument("--addon", type=Path, default=HERE.parent / "addon", help="the addon to measure")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results.json", help="where the JSON goes")
-    return parser.parse_args()
-
-
-def _plan(arguments: argparse.Namespace) -> Plan:
+    arguments = parser.parse_args()
     names = arguments.only.split(",") if arguments.only else [*DEFAULT, "many", "hooks"]
     if unknown := [name for name in names if name not in (*DEFAULT, *EXTRA, "many", "hooks")]:
-        raise SystemExit(f"python -m bench: error: --only knows no {unknown[0]!r}")
+        parser.error(f"--only knows no {unknown[0]!r}")
     if not arguments.addon.is_file():
-        raise SystemExit(f"python -m bench: error: there is no addon at {arguments.addon}")
+        parser.error(f"there is no addon at {arguments.addon}")
     quick = arguments.quick
     rounds = arguments.rounds or (2 if quick else 8)
-    return Plan(
+    plan = Plan(
         addon=arguments.addon.resolve(),
         rounds=max(1, rounds),
         seconds=0.25 if quick else 0.8,
         cases=tuple(name for name in (*DEFAULT, *EXTRA) if name in names),
         crowd=("many-quick" if quick else "many") if "many" in names else None,
         alone=0.3 if quick else 1.0,
-        hooks=HOOKS[: 2 if quick else 3] if "hooks" in names and not arguments.control else (),
+        hooks=(HOOKS[:2] if quick else HOOKS) if "hooks" in names and not arguments.control else (),
         hook_requests=1.0 if quick else 2.0,
         control=arguments.control,
     )
+    return plan, arguments.output
 
 
 def _header(about: dict[str, object], plan: Plan) -> str:
     where = "mitmdump on one core, load and upstream on another" if about["pinned"] else "processes not pinned"
+    foreign = about["foreign_load"]
+    noise = ": too much to trust small differences" if isinstance(foreign, float) and foreign > QUIET else ""
     return (
         f"{about['cpus']} CPUs ({about['processor']}), load average {about['load_average']}, {where}\n"
         f"Python {about['python']}, mitmproxy {about['mitmproxy']}, peewee {about['peewee']}, "
         f"msgspec {about['msgspec']}; {plan.rounds} rounds\n"
-        f"others used {about['foreign_load']} of a core meanwhile\n"
+        f"others used {about['foreign_load']} of a core meanwhile{noise}\n"
     )
 
 
 def main() -> int:
-    arguments = _arguments()
-    plan = _plan(arguments)
+    plan, output = _plan()
     machine.raise_file_limit()
     about = machine.describe()
     start = time.monotonic()
@@ -79,6 +82,8 @@ def main() -> int:
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
 
+    # Ended from outside, the proxies must not stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     busy, own = machine.busy_seconds(), machine.own_seconds()
     try:
         with Laboratory(plan, say) as laboratory:
@@ -101,8 +106,8 @@ def main() -> int:
     print(_header(about, plan))
     print(table(summary, measured))
     result = {"machine": about, "seconds": round(seconds), **as_json(summary, measured)}
-    arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"\nwritten to {arguments.output}")
+    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"\nwritten to {output}")
     return 1 if summary.problems else 0
 
 

@@ -310,7 +310,7 @@ CASES = {
         Case("json", "1 KB JSON", _claude_code("json", stream=False), _json(tool=False), 8, 40, _SPEED),
         Case("json-no-ids", "1 KB JSON, no ids", _sdk("json-no-ids"), _json(tool=False), 8, 40, _SPEED),
         Case("sse50", "SSE, 50 events", _claude_code("sse50", stream=True), _sse(50), 8, 25, _SPEED),
-        Case("sse1000", "SSE, 1000 events", _claude_code("sse1000", stream=True), _sse(1000), 4, 6, _SPEED),
+        Case("sse1000", "SSE, 1000 events", _claude_code("sse1000", stream=True), _sse(1000), 4, 5, _SPEED),
         Case(
             "300k",
             "300 KB request",

@@ -142,9 +142,20 @@ class Proxy:
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return self
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise BenchError(f"mitmdump ({self.variant.name}) did not start: {self.output()[-300:]!r}")
+            self.check()
+            if time.monotonic() > deadline:
+                raise BenchError(f"mitmdump ({self.variant.name}) does not listen on port {self.port}")
             time.sleep(0.02)
+
+    def check(self, patience: float = 0.0) -> None:
+        """Raise :class:`BenchError` if it has ended, or does so within ``patience`` seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(patience)
+        if self.process.poll() is not None:
+            # mitmproxy's own last word on a script that fails is that something failed.
+            said = [line.strip() for line in self.output().splitlines() if "during startup" not in line]
+            last = said[-1] if said else "without a word"
+            raise BenchError(f"mitmdump ({self.variant.name}) ended with status {self.process.returncode}: {last}")
 
     def stop(self, timeout: float = 30.0) -> None:
         """End it and wait until it has flushed."""

@@ -74,6 +74,7 @@ class Measured:
     answered: dict[str, int] = field(default_factory=dict)
     stored: dict[str, dict[str, int]] = field(default_factory=dict)
     output: dict[str, str] = field(default_factory=dict)
+    upstream_requests: int = 0
     upstream_connections: int = 0
     client_connections: int = 0
 
@@ -97,12 +98,13 @@ class Laboratory:
             ca = proxies.authority(self.folder / "ca")
             context = multiprocessing.get_context("spawn")
             self.totals: Any = context.RawArray("q", 3)
-            ready, far = context.Pipe()
+            self.ready, far = context.Pipe()  # the upstream lives as long as this end is open
             certificate = proxies.certificate(self.folder / "upstream.pem")
             self._spawn(context, stack, upstream.serve, (far, certificate, self.totals, self.cores[2]))
-            if not ready.poll(30):
+            far.close()
+            if not self.ready.poll(30):
                 raise BenchError("the upstream did not start")
-            self.upstream: int = ready.recv()
+            self.upstream: int = self.ready.recv()
             self.jobs, far = context.Pipe()
             self._spawn(context, stack, load.serve, (far, ca, self.totals, self.cores[1]))
             far.close()
@@ -136,9 +138,16 @@ class Laboratory:
             started = [
                 stack.enter_context(Proxy(variant, self.folder, self.upstream, self.cores[0])) for variant in variants
             ]
-            yield [proxy.ready() for proxy in started]
+            try:
+                yield [proxy.ready() for proxy in started]
+            except BenchError:
+                for proxy in started:
+                    # A connection that broke may be the first sign of a process that is about to end.
+                    proxy.check(1.0)
+                raise
             for proxy in started:
                 self.do(proxy.port, type(None))
+        self.measured.upstream_requests = self.totals[upstream.REQUESTS]
         for proxy in started:
             variant = proxy.variant
             self.measured.output[variant.name] = proxy.output()
@@ -151,28 +160,32 @@ class Laboratory:
 
     def rounds(self) -> None:
         """Measure all cases: in each round fresh processes, each case on both variants, who is first alternating."""
-        sizes: dict[str, int] = {}
+        rates: dict[str, float] = {}
+        plain = self.variants[0]
         for number in range(self.plan.rounds):
             self.say(f"round {number + 1} of {self.plan.rounds}")
             order = self.variants if number % 2 == 0 else self.variants[::-1]
             with self.running(*order) as started:
                 for name in self.plan.cases:
-                    for proxy in started:
-                        warm = self.do(WarmJob(proxy.port, name, 0.15 if sizes.get(name) else 0.5), Calibration)
+                    # The first round's second warm-up tells how many requests fill a slice.
+                    for proxy in started if rates.get(name) else started * 2:
+                        warm = self.do(WarmJob(proxy.port, name, 0.15), Calibration)
                         self.count(proxy.variant, warm.answered)
-                        if proxy.variant is self.variants[0]:
-                            sizes.setdefault(name, self._size(name, warm.rate))
+                        if proxy.variant is plain and number == 0:
+                            rates[name] = warm.rate
                 for place, name in enumerate(self.plan.cases):
                     found = {}
+                    size = self._size(name, rates[name])
                     for proxy in started if place % 2 == 0 else started[::-1]:
-                        found[proxy.variant.name] = self._slice(proxy, name, sizes[name])
+                        found[proxy.variant.name] = self._slice(proxy, name, size)
                     self.measured.slices.setdefault(name, []).append(found)
+                    rates[name] = found[plain.name].requests / found[plain.name].seconds
             # Each proxy had as many client connections as its widest case needs, and reused them for all.
             self.measured.client_connections += 2 * max(CASES[name].connections for name in self.plan.cases)
         self.measured.upstream_connections = self.totals[upstream.CONNECTIONS]
 
     def _size(self, name: str, rate: float) -> int:
-        """How many requests fill a slice; the same number for both variants in all rounds."""
+        """How many requests fill a slice; the same number for both variants of a round."""
         connections = CASES[name].connections
         return max(2, round(rate * self.plan.seconds / connections)) * connections
 
@@ -242,7 +255,7 @@ def _summary(raw: dict[str, Any], requests: int, warm: int) -> HookTimes:
         median_chunk=chunk["median"],
         chunks=len(kept.get("chunk", [])),
         hooks=hooks,
-        empty=statistics.fmean(empty) / 1000,
+        empty=statistics.median(empty) / 1000,
     )
 
 

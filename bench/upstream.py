@@ -100,7 +100,10 @@ class Exchange(asyncio.Protocol):
 
 
 def serve(ready: Connection, certificate: Path, totals: Any, cores: set[int] | None) -> None:
-    """Serve until killed; sends its port over ``ready``. ``totals``: see :data:`CONNECTIONS` and the others."""
+    """Serve until the other end of ``ready`` closes; the port is sent there.
+
+    ``totals`` is shared memory; :data:`CONNECTIONS`, :data:`REQUESTS` and :data:`GATE` are its places.
+    """
     machine.pin(0, cores)
     for case in CASES.values():
         _ = case.answer.head, case.answer.frames
@@ -113,7 +116,10 @@ def serve(ready: Connection, certificate: Path, totals: Any, cores: set[int] | N
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Exchange(totals), "127.0.0.1", 0, ssl=context, backlog=2048)
         ready.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
+        gone = asyncio.Event()
+        loop.add_reader(ready.fileno(), gone.set)
+        await gone.wait()
+        server.close()
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main())

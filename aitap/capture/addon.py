@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions, flow, http
 
-from aitap.capture.exchange import Exchange, header_map
+from aitap.capture.exchange import Exchange
+from aitap.capture.headers import Headers
 from aitap.capture.identity import local_user
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
-from aitap.capture.routes import Route, Router
 from aitap.capture.response_socket import Socket
+from aitap.capture.routes import Route, Router
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.users import ensure_user
@@ -89,11 +90,14 @@ class Recorder:
             raise exceptions.OptionsError(f"aitap: {error}") from None  # type: ignore[no-untyped-call]
 
     def _start(self, settings: Settings) -> None:
+        # mitmproxy turns every logger to DEBUG; Peewee would tell each statement, with its parameters.
+        logging.getLogger("peewee").setLevel(logging.WARNING)
         database = open_database(settings.database_url, migrate=True)
         user_id, username = local_user()
         ensure_user(database, user_id, username)
         self.writer = Writer(database, flush_interval=settings.flush_interval, retention=settings.retention)
         self.writer.start()
+        self._router = Router(settings.providers)
         environment = Environment(user_id, settings.capture)
         self.pipeline = Pipeline(
             environment,
@@ -120,21 +124,23 @@ class Recorder:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Is this a call of a model? The answer must come before other scripts change where it goes."""
         request = flow.request
-        if self.pipeline is None:
-            return
-        socket = request.method == "GET" and request.headers.get("upgrade", "").lower() == "websocket"
-        if request.method != "POST" and not socket:
+        if self.pipeline is None or request.method not in ("POST", "GET"):
             return
         path, _, query = request.path.partition("?")
-        for host in dict.fromkeys((request.pretty_host, request.host, flow.client_conn.sni or "")):
-            route = self._router.route(host.lower(), path)
-            if route is not None:
-                head = functools.partial(_head, route, request, host.lower(), path, query)
-                if socket:
-                    self._sockets[flow.id] = Socket(self.pipeline, head)
-                else:
-                    self._exchanges[flow.id] = Exchange(self.pipeline, head)
-                return
+        host = request.host
+        # The Host header is asked last: it is dear to read, and differs only where traffic was redirected.
+        route = self._router.route(host.lower(), path)
+        if route is None and (sni := flow.client_conn.sni):
+            host, route = sni, self._router.route(sni.lower(), path)
+        if route is None and (named := request.pretty_host) != request.host:
+            host, route = named, self._router.route(named.lower(), path)
+        if route is None:
+            return
+        head = functools.partial(_head, route, request, host.lower(), path, query)
+        if request.method == "POST":
+            self._exchanges[flow.id] = Exchange(self.pipeline, head)
+        elif request.headers.get("upgrade", "").lower() == "websocket":
+            self._sockets[flow.id] = Socket(self.pipeline, head)
 
     @_harmless
     def request(self, flow: http.HTTPFlow) -> None:
@@ -235,6 +241,6 @@ def _head(route: Route, request: http.Request, host: str, path: str, query: str)
         path=path,
         query=query,
         http_version=request.http_version,
-        headers=header_map(request.headers.fields),
+        headers=Headers(request.headers.fields),
         started_at=request.timestamp_start,
     )

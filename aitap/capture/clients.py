@@ -51,20 +51,26 @@ class _Row(msgspec.Struct):
 class _PurposeRule(msgspec.Struct):
     reason: str
     purpose: Purpose
+    client: str | None
     when: list[Callable[[Headers, RequestFacts], bool]]
+    needs: frozenset[str]
+    """Headers of which one must be there for ``when`` to hold (or an id in the body)."""
     system: re.Pattern[str] | None
     tools: bool | None
     max_tokens: int | None
     prewarm: bool
 
     def fits(self, headers: Headers, facts: RequestFacts) -> bool:
-        return (
-            (not self.when or any(condition(headers, facts) for condition in self.when))
-            and (self.system is None or self.system.search(facts.system) is not None)
-            and (self.tools is None or self.tools == facts.has_tools)
-            and (self.max_tokens is None or self.max_tokens == facts.max_tokens)
-            and (not self.prewarm or facts.prewarm)
-        )
+        """Whether what is dear to ask holds: the system text and the headers."""
+        if self.system is not None and self.system.search(facts.system) is None:
+            return False
+        return not self.when or any(condition(headers, facts) for condition in self.when)
+
+
+def _place(text: str) -> tuple[str, str]:
+    """Where a source looks: ``header`` or ``body``, and the name there."""
+    place, _, rest = text.partition(":")
+    return place, re.split("[#~=]", rest, maxsplit=1)[0]
 
 
 def _source(text: str) -> Source:
@@ -141,7 +147,9 @@ class Clients:
             _PurposeRule(
                 reason=rule["reason"],
                 purpose=rule["purpose"],
+                client=rule.get("client"),
                 when=[_condition(text) for text in rule.get("when", ())],
+                needs=frozenset(_place(text)[1] for text in rule.get("when", ())),
                 system=_pattern(rule.get("system")),
                 tools=rule.get("tools"),
                 max_tokens=rule.get("max_tokens"),
@@ -164,11 +172,29 @@ class Clients:
             client.parent_agent = _first(row.parent_agent, headers, facts)
             client.agent_type = _first(row.agent_type, headers, facts)
             client.is_subagent = any(condition(headers, facts) for condition in row.subagent)
-        for rule in self._rules:
-            if rule.fits(headers, facts):
-                client.purpose, client.purpose_reason = rule.purpose, rule.reason
-                break
+        rule = self._purpose(client.name, headers, facts)
+        if rule is not None:
+            client.purpose, client.purpose_reason = rule.purpose, rule.reason
         return client
+
+    def _purpose(self, client: str | None, headers: Headers, facts: RequestFacts) -> _PurposeRule | None:
+        has_tools, max_tokens, prewarm, bodies = facts.has_tools, facts.max_tokens, facts.prewarm, facts.body_ids
+        names = headers.keys()
+        for rule in self._rules:
+            # Nearly every rule falls at one of these, without a call.
+            if rule.tools is not None and rule.tools is not has_tools:
+                continue
+            if rule.max_tokens is not None and rule.max_tokens != max_tokens:
+                continue
+            if rule.prewarm and not prewarm:
+                continue
+            if rule.client is not None and rule.client != client:
+                continue
+            if rule.needs and not bodies and rule.needs.isdisjoint(names):
+                continue
+            if rule.fits(headers, facts):
+                return rule
+        return None
 
     def _match_user_agent(self, user_agent: str) -> list[tuple[_Row, str | None]]:
         found: list[tuple[_Row, str | None]] = []
@@ -178,6 +204,8 @@ class Clients:
                     found.append((row, None))
             elif match := row.user_agent.search(user_agent):
                 found.append((row, match.groupdict().get("version")))
+                if row.header is None and row.system is None:
+                    break  # nothing after it can be reached
         return found
 
     def _row(self, headers: Headers, facts: RequestFacts) -> tuple[_Row | None, str | None]:

@@ -7,12 +7,12 @@ providers do repeat keys in error texts, every text of theirs goes through :func
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Credential", "credential_of", "mask", "scrub"]
+__all__ = ["Credential", "credential_of", "mask", "scrub", "secrets_of"]
 
 _HEADERS = ("x-api-key", "x-goog-api-key", "api-key", "authorization", "ocp-apim-subscription-key")
 _SECRET_HEADERS = (
@@ -25,6 +25,8 @@ _SECRET_HEADERS = (
     "helicone-auth",
     "chatgpt-account-id",
 )
+_SIGNER = re.compile(r"Credential=([^/,\s]+)")
+_QUERY_KEY = re.compile(r"(?:^|&)(?:key|api[-_]?key)=([^&]+)")
 _SUBSCRIPTION = re.compile(r"sk-ant-oat|eyJ[\w-]+\.[\w-]+\.|gh[uops]_|github_pat_|tid=|ya29\.")
 _LOOKS_SECRET = re.compile(
     r"""(?xi)
@@ -32,6 +34,7 @@ _LOOKS_SECRET = re.compile(
     | \b AIza [A-Za-z0-9_-]{20,}
     | \b (?: gh[oprsu]_ | github_pat_ ) [A-Za-z0-9_]{16,}
     | \b (?: AKIA | ASIA ) [A-Z0-9]{12,}
+    | \b ABSK [A-Za-z0-9+/=]{16,}
     | \b ya29\. [A-Za-z0-9_.-]{10,}
     | \b eyJ [A-Za-z0-9_-]{8,} \. [A-Za-z0-9_-]{4,} (?: \. [A-Za-z0-9_-]* )?
     | (?<= bearer \x20 ) [A-Za-z0-9._~+/=-]{8,}
@@ -42,15 +45,14 @@ _QUERY = re.compile(rf"(?i)([?&;]{_PARAMETER})[^&\s\"'<>]+")
 _QUERY_VALUE = re.compile(rf"(?i)(?:^|[&;]){_PARAMETER}([^&;]+)")
 
 
-class Credential:
-    """Kind and masked hint of what a request authenticates with, and the values that must not be repeated."""
+class Credential(NamedTuple):
+    """Kind and masked hint of what a request authenticates with."""
 
-    __slots__ = ("hint", "kind", "values")
+    kind: str
+    hint: str
 
-    def __init__(self, kind: str, hint: str, values: frozenset[str]) -> None:
-        self.kind = kind
-        self.hint = hint
-        self.values = values
+
+_NOTHING = Credential("centralized", "")
 
 
 def mask(secret: str) -> str:
@@ -65,25 +67,36 @@ def credential_of(headers: Mapping[str, str], query: str = "") -> Credential:
     ``x-api-key`` and its kin win over ``Authorization``, as with the providers. Kind is ``centralized``
     only where the request carries no credential at all.
     """
-    secret = ""
     for name in _HEADERS:
-        if value := headers.get(name, "").strip():
-            scheme, _, rest = value.partition(" ")
-            secret = rest.strip() if name == "authorization" and rest else value
-            if scheme.lower().startswith("aws4-"):
-                match = re.search(r"Credential=([^/,\s]+)", value)
-                secret = match[1] if match else ""
-            break
-    else:
-        match = re.search(r"(?:^|&)(?:key|api[-_]?key)=([^&]+)", query)
-        secret = match[1] if match else ""
-    values = set()
+        value = headers.get(name)
+        if value and (secret := _secret(name, value.strip())):
+            return _describe(secret)
+    match = _QUERY_KEY.search(query) if query else None
+    return _describe(match[1]) if match else _NOTHING
+
+
+def secrets_of(headers: Mapping[str, str], query: str = "") -> frozenset[str]:
+    """Every value of these headers and this query that must not be repeated anywhere."""
+    values = {match[1] for match in _QUERY_VALUE.finditer(query)}
     for name in _SECRET_HEADERS:
-        if value := headers.get(name, "").strip():
-            values |= {value, value.partition(" ")[2].strip(), secret}
-    values |= {match[1] for match in _QUERY_VALUE.finditer(query)}
-    kind = "centralized" if not secret else "byok_subscription" if _SUBSCRIPTION.match(secret) else "byok_api_key"
-    return Credential(kind, mask(secret), frozenset(value for value in values if len(value) >= 5))
+        if value := (headers.get(name) or "").strip():
+            values |= {value, value.partition(" ")[2].strip(), _secret(name, value)}
+    return frozenset(value for value in values if len(value) >= 5)
+
+
+def _secret(name: str, value: str) -> str:
+    """The credential itself in the value of a header: without its scheme, of a signature its key id."""
+    if name != "authorization":
+        return value
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower().startswith("aws4-"):
+        match = _SIGNER.search(rest)
+        return match[1] if match else ""
+    return rest.strip() or value
+
+
+def _describe(secret: str) -> Credential:
+    return Credential("byok_subscription" if _SUBSCRIPTION.match(secret) else "byok_api_key", mask(secret))
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

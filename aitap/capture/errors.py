@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aitap.capture.credentials import scrub
@@ -29,25 +30,34 @@ _BY_WORD = (
     ("authentication", "unauthorized"),
     ("permission", "unauthorized"),
     ("unauthor", "unauthorized"),
+    ("unauthenticated", "unauthorized"),
     ("invalid_api_key", "unauthorized"),
     ("billing", "unauthorized"),
     ("forbidden", "unauthorized"),
     ("invalid", "bad_request"),
+    ("validation", "bad_request"),
     ("not_found", "bad_request"),
+    ("failed_precondition", "bad_request"),
+    ("out_of_range", "bad_request"),
     ("too_large", "bad_request"),
     ("context_length", "bad_request"),
     ("content_policy", "bad_request"),
     ("server_error", "server_error"),
     ("api_error", "server_error"),
     ("internal", "server_error"),
+    ("modelerror", "server_error"),
+    ("modelstreamerror", "server_error"),
 )
 
 
 def error_type(status: int | None, kind: str | None = None) -> str:
     """One of bad_request, unauthorized, rate_limited, overloaded, server_error, timeout and unknown.
 
-    The HTTP status decides where it says anything; in a stream that began with 200 the provider's own word does.
+    The HTTP status decides where it says anything; in a stream that began with 200 the provider's own word does,
+    which may again be a status.
     """
+    if (status is None or status < 400) and (number := re.search(r"\b[45]\d\d\b", kind or "")):
+        status = int(number[0])
     match status:
         case 401 | 402 | 403 | 407:
             return "unauthorized"
@@ -57,6 +67,8 @@ def error_type(status: int | None, kind: str | None = None) -> str:
             return "overloaded"
         case 408 | 504 | 524:
             return "timeout"
+        case 424:  # Amazon Bedrock: the model itself failed
+            return "server_error"
         case int() if 400 <= status < 500:
             return "bad_request"
         case int() if status >= 500:
@@ -67,7 +79,8 @@ def error_type(status: int | None, kind: str | None = None) -> str:
 
 def body_error(body: bytes) -> ErrorFact:
     """What an error response says: the message in its JSON, else its text."""
-    text = body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
+    # Cut only after credentials are taken out: half of one would not be known again.
+    text = body[: 16 * MAX_MESSAGE].decode("utf-8", "replace").strip()
     try:
         document: Any = jsontext.decode(body)
     except jsontext.NotJSONError:
@@ -78,7 +91,7 @@ def body_error(body: bytes) -> ErrorFact:
         return ErrorFact(message=text)
     if "error" in document or "message" in document:
         return error_fact(document)
-    detail = document.get("detail")
+    detail = document.get("detail", document.get("Message"))  # FastAPI's name, and Amazon's
     return ErrorFact(message=detail if isinstance(detail, str) else text)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from time import time as now
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aitap.capture.headers import Headers
 from aitap.capture.recording import Recording, RequestHead
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from aitap.capture.pipeline import Pipeline
 
-__all__ = ["Exchange", "header_map"]
+__all__ = ["Exchange"]
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -32,21 +33,14 @@ class _Ended(msgspec.Struct, frozen=True):
     interrupted: bool = False
 
 
-def header_map(fields: Any) -> dict[str, str]:
-    """Raw header fields by lower-case name; of a repeated one the first counts."""
-    found: dict[str, str] = {}
-    for name, value in fields:
-        found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
-    return found
-
-
 class Exchange:
     """One request and its response. The hooks call the first methods, which only append to the pipeline."""
 
-    __slots__ = ("_head", "_over", "_pipeline", "_recording")
+    __slots__ = ("_append", "_head", "_over", "_pipeline", "_recording")
 
     def __init__(self, pipeline: Pipeline, head: Callable[[], RequestHead]) -> None:
         self._pipeline = pipeline
+        self._append = pipeline.inbox.append
         self._head = head
         self._recording: Recording | None = None
         self._over = False
@@ -61,8 +55,11 @@ class Exchange:
 
     def tap(self, data: bytes) -> bytes:
         """A piece of the response body on its way to the client: noted and given back as it is."""
+        # Runs for every chunk of every stream: no call that can be spared.
         if data:
-            self._pipeline.put((self, data, time.time()))
+            self._append((self, data, now()))
+            if not self._pipeline.armed:
+                self._pipeline.arm()
         return data
 
     def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:
@@ -79,7 +76,7 @@ class Exchange:
                 recording.feed(what, at)
         elif what.__class__ is _Responded:
             if recording is not None:
-                recording.respond(what.status, header_map(what.headers))
+                recording.respond(what.status, Headers(what.headers))
         elif what.__class__ is _Begun:
             if not self._over:
                 self._begin(what.body, at)

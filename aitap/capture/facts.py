@@ -69,7 +69,8 @@ class RequestFacts(msgspec.Struct):
     prewarm: bool = False
     previous_response_id: str | None = None
     body_ids: dict[str, str] = {}
-    """Ids a client puts into the body, by their path there (``metadata.user_id``, ``prompt_cache_key``, ...)."""
+    """Ids and other short values that tell clients and requests apart, by their path in the body
+    (``metadata.user_id``, ``prompt_cache_key``, ...)."""
     conversation: Callable[[], list[Message]] | None = None
     """Decodes every message; dear, so only called where nothing else tells conversations apart."""
 

@@ -28,8 +28,12 @@ __all__ = ["TICK", "Pipeline", "Sink", "Source"]
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.02
+TICK = 0.05
 """Seconds from the first byte to its decoding; short against a flush interval, long against a chunk."""
+
+_SLICE = 0.001
+_REST = 0.00005
+"""Decoding works for so long (s) before it lets the event loop run for at least so long."""
 
 
 class Sink(Protocol):
@@ -72,8 +76,8 @@ class Pipeline:
         self._sink = sink
         self._announce_after = announce_after
         self._call_later = call_later
-        self._inbox: deque[tuple[Source, Any, float]] = deque()
-        self._armed = False
+        self.inbox: deque[tuple[Source, Any, float]] = deque()
+        self.armed = False
         self._wake = threading.Event()
         self._stopping = False
         self._open: dict[Recording, Source] = {}
@@ -86,16 +90,20 @@ class Pipeline:
 
     def put(self, item: tuple[Source, Any, float]) -> None:
         """Queue one happening; never blocks."""
-        self._inbox.append(item)
-        if not self._armed:
-            self._armed = True
-            if self._call_later is None:
-                self._fire()
-            else:
-                self._call_later(TICK, self._fire)
+        self.inbox.append(item)
+        if not self.armed:
+            self.arm()
+
+    def arm(self) -> None:
+        """See to it that the thread wakes within a tick."""
+        self.armed = True
+        if self._call_later is None:
+            self._fire()
+        else:
+            self._call_later(TICK, self._fire)
 
     def _fire(self) -> None:
-        self._armed = False
+        self.armed = False
         self._wake.set()
 
     def close(self, timeout: float) -> bool:
@@ -131,13 +139,18 @@ class Pipeline:
             self._guarded(source, source.stop, now)
 
     def _drain(self) -> None:
-        inbox = self._inbox
+        inbox = self.inbox
+        rested = time.perf_counter()
         while inbox:
             source, what, at = inbox.popleft()
             try:
                 source.step(what, at)
             except Exception:  # noqa: BLE001 - logged in _failed
                 self._failed(source, at)
+            if time.perf_counter() - rested > _SLICE and not self._stopping:
+                # The interpreter's lock goes to the event loop now, not when the switch interval is over.
+                time.sleep(_REST)
+                rested = time.perf_counter()
 
     def _guarded(self, source: Source, call: Callable[[float], None], at: float) -> None:
         try:

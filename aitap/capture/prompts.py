@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Prompt", "PromptRules", "find_prompt", "rules_for", "without_wrappers"]
 
+_QUOTED = re.compile(r'"([^"]*)"\s*')
+_MOST_WRAPPERS = 256
+"""No client comes near; each costs a pass over the text."""
+
 
 class Prompt(msgspec.Struct):
     """A prompt and what is to be said beside it."""
@@ -46,15 +50,15 @@ class PromptRules:
         self._front = re.compile(rf"\s*<({names})(?:\s[^<>]*)?>")
         self._back = re.compile(rf"</({names})>\s*\Z")
         inner = "|".join(sorted(map(re.escape, unwrap), key=len, reverse=True))
-        self._unwrap = re.compile(rf"\A\s*<({inner})>\s*(.*?)\s*</\1>\s*\Z", re.DOTALL)
+        self._unwrap = re.compile(rf"<({inner})>")
         self._prefixes = tuple(prefixes)
         self._suffixes = tuple(suffixes)
-        self._quoted = re.compile(r'\A"([^"]*\s[^"]*)"\s*\Z') if quoted else None
+        self._quoted = quoted
 
     def strip(self, text: str) -> str:
         """What is left of a text once the client's own parts are gone; the text itself where there are none."""
         left = text
-        while True:
+        for _ in range(_MOST_WRAPPERS):
             before = left
             if match := self._front.match(left):
                 end = left.find(f"</{match[1]}>", match.end())
@@ -72,10 +76,11 @@ class PromptRules:
         cuts = [cut for suffix in self._suffixes if (cut := left.find(suffix)) >= 0]
         if cuts:
             left = left[: min(cuts)]
-        if match := self._unwrap.match(left):
-            left = match[2]
-        if self._quoted is not None and (match := self._quoted.match(left)):
-            left = match[1]
+        bare = left.strip()
+        if (match := self._unwrap.match(bare)) and bare.endswith(end_tag := f"</{match[1]}>"):
+            left = bare[match.end() : -len(end_tag)].strip()
+        if self._quoted and (words := _QUOTED.fullmatch(left)) and any(map(str.isspace, words[1])):
+            left = words[1]
         return text if left == text else left.strip()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from aitap.capture.clients import Client, Clients
-from aitap.capture.credentials import Credential, credential_of
+from aitap.capture.credentials import credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
 from aitap.capture.errors import body_error, error_message, error_type
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
@@ -52,7 +52,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     path: str
     query: str
     http_version: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     started_at: float
 
 
@@ -73,7 +73,7 @@ class Recording:
         self._environment = environment
         self._head = head
         self._dialect = DIALECTS[head.route.api]
-        self._credential: Credential = credential_of(head.headers, head.query)
+        credential = credential_of(head.headers, head.query)
         self._body = b""
         self._scope = ""
         self._asked_at = head.started_at
@@ -86,10 +86,10 @@ class Recording:
             provider_name=head.route.provider_name,
             model="",
             started_at=head.started_at,
-            credential_kind=self._credential.kind,
-            credential_hint=self._credential.hint,
+            credential_kind=credential.kind,
+            credential_hint=credential.hint,
             user_agent=_short(head.headers.get("user-agent")),
-            api=head.route.api,
+            api=self._dialect.name,
             method=head.method,
             host=head.host,
             path=head.path,
@@ -210,7 +210,14 @@ class Recording:
 
     def snapshot(self) -> Interception:
         """The record as far as it is known, still in flight; later changes do not reach it."""
-        return msgspec.structs.replace(self.record, metadata=dict(self.record.metadata))
+        record = self.record
+        return msgspec.structs.replace(
+            record,
+            metadata=dict(record.metadata),
+            user_prompts=[msgspec.structs.replace(prompt) for prompt in record.user_prompts],
+            tool_usages=[],
+            model_thoughts=[],
+        )
 
     def end(
         self, at: float, *, failure: str | None = None, cancelled: bool = False, interrupted: bool = False
@@ -222,7 +229,7 @@ class Recording:
         """
         record = self.record
         record.ended_at = at
-        record.duration = max(at - record.started_at, 0.0)
+        record.duration = round(max(at - record.started_at, 0.0), 6)
         facts = ResponseFacts()
         if self._response is not None:
             facts = self._response.finish(at)
@@ -230,7 +237,7 @@ class Recording:
         record.response_model = facts.model
         record.stop_reason = facts.stop_reason
         if record.streaming and facts.first_output_at is not None:
-            record.time_to_first_token = max(facts.first_output_at - self._asked_at, 0.0)
+            record.time_to_first_token = round(max(facts.first_output_at - self._asked_at, 0.0), 6)
         if facts.hidden_thoughts:
             record.metadata["hidden_thoughts"] = facts.hidden_thoughts
         self._judge(facts, failure, cancelled=cancelled, interrupted=interrupted)
@@ -243,11 +250,14 @@ class Recording:
         """The record where reading it failed by our own mistake: what is known, marked as failed."""
         record = self.record
         record.ended_at = at
-        record.duration = max(at - record.started_at, 0.0)
+        record.duration = round(max(at - record.started_at, 0.0), 6)
         record.outcome = "failed"
         record.error_type = "unknown"
         record.error_message = "the recorder could not read this exchange; the traffic was not affected"
         return record
+
+    def _secrets(self) -> frozenset[str]:
+        return secrets_of(self._head.headers, self._head.query)
 
     def _judge(self, facts: ResponseFacts, failure: str | None, *, cancelled: bool, interrupted: bool) -> None:
         record, status = self.record, self._status
@@ -258,7 +268,7 @@ class Recording:
         if error is not None:
             record.outcome = "failed"
             record.error_type = error_type(status, error.type)
-            record.error_message = error_message(error.message, self._credential.values)
+            record.error_message = error_message(error.message, self._secrets())
         elif facts.complete:
             record.outcome = "completed"
         elif cancelled:
@@ -271,9 +281,7 @@ class Recording:
             record.error_type = (
                 "timeout" if "timed out" in (broken or "").lower() else "unknown" if status else "server_error"
             )
-            record.error_message = error_message(
-                broken or "the response ended before it was complete", self._credential.values
-            )
+            record.error_message = error_message(broken or "the response ended before it was complete", self._secrets())
 
     def _children(self, facts: ResponseFacts, at: float) -> None:
         record = self.record
@@ -303,7 +311,7 @@ class Recording:
                 provider_tool_call_id=tool.call_id,
                 provider_item_id=tool.item_id,
                 server_url=_bare_url(tool.server_url),
-                invocation_error=None if tool.error is None else error_message(tool.error, self._credential.values),
+                invocation_error=None if tool.error is None else error_message(tool.error, self._secrets()),
                 metadata=tool.metadata,
                 created_at=at,
             )

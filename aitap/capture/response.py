@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from aitap.capture.wire.coding import CodingError, decoder_for
+from aitap.capture.wire.eventstream import EventStreamParser
+from aitap.capture.wire.jsonarray import JSONArrayParser
+from aitap.capture.wire.lines import LineParser
 from aitap.capture.wire.sse import SSEParser
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ class Framer(Protocol):
     """Cuts a byte stream into events of (type, data); sans-IO, and the same for any split of the bytes."""
 
     skip: tuple[bytes, ...]
+    problem: str | None
+    """Why nothing after this point can be read, where the bytes break the format."""
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """The events these bytes complete."""
@@ -39,6 +44,9 @@ class Framer(Protocol):
 
 # By content type; a framing of None is one document.
 _FRAMERS: dict[str, Callable[[], Framer]] = {
+    "application/jsonl": LineParser,
+    "application/vnd.amazon.eventstream": EventStreamParser,
+    "application/x-ndjson": LineParser,
     "text/event-stream": SSEParser,
 }
 
@@ -46,6 +54,8 @@ _FRAMERS: dict[str, Callable[[], Framer]] = {
 def _framer(content_type: str, start: bytes) -> Framer | None:
     """How to cut a body that starts so (leading white space aside), by its declared type and by what it is."""
     declared = _FRAMERS.get(content_type.partition(";")[0].strip().lower())
+    if start[:1] == b"[" and declared in (None, SSEParser):
+        return JSONArrayParser()
     if start[:1] in (b"{", b"["):
         return None if declared in (None, SSEParser) else declared()
     if declared is not None:
@@ -109,10 +119,12 @@ class ResponseBody:
         framer.skip = self._decoder.skip
 
     def _keep(self, data: bytes) -> None:
+        if self._failed:
+            data = data[: max(_MAX_ERROR - self._size, 0)]
         self._size += len(data)
-        if self._size <= (_MAX_ERROR if self._failed else _MAX_DOCUMENT):
+        if self._size <= _MAX_DOCUMENT:
             self._document.append(data)
-        elif not self._failed and self._problem is None:
+        elif self._problem is None:
             self._document.clear()
             self._problem = "the response document is larger than can be held"
 
@@ -129,7 +141,7 @@ class ResponseBody:
         if self._problem is not None:
             return self._problem
         if self._framer is not None:
-            return "the event stream ended before its last event"
+            return self._framer.problem or "the event stream ended before its last event"
         return "the response body is no complete document of this API" if self._document else None
 
     def text(self) -> bytes:

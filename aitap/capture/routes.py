@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import tomllib
 from functools import lru_cache
-from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aitap.capture.provider_rows import ProviderRow, builtin_table
 from aitap.record import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Route", "Router"]
 
@@ -26,34 +28,50 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """Answers, from memory, which model call a request is."""
+    """Answers, from memory, which model call a request is.
 
-    def __init__(self, table: dict[str, Any] | None = None) -> None:
-        if table is None:
-            table = tomllib.loads(resources.files("aitap.capture").joinpath("data/providers.toml").read_text("utf-8"))
-        self._exact: dict[str, list[tuple[re.Pattern[str], Route]]] = {}
-        self._patterns: list[tuple[re.Pattern[str], list[tuple[re.Pattern[str], Route]]]] = []
-        for row in table["provider"]:
-            routes = [
-                (
-                    re.compile(fnmatch.translate(route["path"])),
-                    Route(row["type"], row["name"], route["api"], route.get("purpose", "conversation")),
-                )
-                for route in table["routes"][row["routes"]]
-            ]
-            for host in row["hosts"]:
-                if "*" in host:
-                    self._patterns.append((re.compile(fnmatch.translate(host)), routes))
-                else:
-                    self._exact[host] = routes
+    ``own`` are a user's rows. They are asked before those of the table, and the first row of which host
+    and path fit counts: a row may add a path to a host, and a host may be of several providers.
+    """
+
+    def __init__(self, own: Iterable[ProviderRow] = (), *, table: dict[str, Any] | None = None) -> None:
+        table = builtin_table() if table is None else table
+        self._rows = [
+            (_host_test(host), _routes(row, table["routes"]))
+            for row in (*own, *(ProviderRow(**row) for row in table["provider"]))
+            for host in row.hosts
+        ]
         # Hosts and paths come from strangers: the memory is bounded.
+        self._of_host = lru_cache(maxsize=1024)(self._find_host)
         self.route = lru_cache(maxsize=4096)(self._route)
 
-    def _route(self, host: str, path: str) -> Route | None:
-        routes = self._exact.get(host)
-        if routes is None:
-            routes = next((routes for pattern, routes in self._patterns if pattern.match(host)), None)
-        for pattern, route in routes or ():
-            if pattern.match(path):
-                return route
-        return None
+    def _find_host(self, host: str, port: int) -> list[tuple[re.Pattern[str], Route]]:
+        return [route for fits, routes in self._rows if fits(host, port) for route in routes]
+
+    def _route(self, host: str, path: str, port: int = 0) -> Route | None:
+        """What a request to this host (lower-case), path (still percent-encoded) and port is; None: no model call.
+
+        A host that the table names with a port is only found where the port is given.
+        """
+        return next((route for pattern, route in self._of_host(host, port) if pattern.match(path)), None)
+
+
+def _routes(row: ProviderRow, lists: dict[str, list[dict[str, Any]]]) -> list[tuple[re.Pattern[str], Route]]:
+    return [
+        (
+            re.compile(fnmatch.translate(route["path"])),
+            Route(route.get("type", row.type), row.name, route["api"], route.get("purpose", "conversation")),
+        )
+        for route in lists[row.routes]
+    ]
+
+
+def _host_test(host: str) -> Callable[[str, int], bool]:
+    """Whether a host and a port are those of a row: ``name``, ``*.name`` or either with ``:port``."""
+    name, colon, digits = host.rpartition(":")
+    wanted = int(digits) if colon else 0
+    name = (name if colon else host).strip("[]")
+    if "*" not in name:
+        return lambda host, port: host == name and wanted in (0, port)
+    pattern = re.compile(fnmatch.translate(name))
+    return lambda host, port: wanted in (0, port) and pattern.match(host) is not None

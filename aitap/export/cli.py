@@ -46,6 +46,10 @@ _HELP_WANTED: tuple[type[click.ClickException], ...] = (
 )
 
 
+class _ReaderGoneError(Exception):
+    """Nobody reads our output any more."""
+
+
 class Root(click.Group):
     """Finds commands by name and turns every failure into a line and a status."""
 
@@ -61,6 +65,16 @@ class Root(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command and sees to it that all it wrote is out."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Click would make a failure of it.
+            raise _ReaderGoneError from None
+        return result
+
     def main(  # type: ignore[override]
         self,
         args: Sequence[str] | None = None,
@@ -71,8 +85,7 @@ class Root(click.Group):
         """Runs the command line ``args`` and exits."""
         try:
             status = super().main(args, prog_name, standalone_mode=False, **extra)
-            sys.stdout.flush()
-        except BrokenPipeError:
+        except _ReaderGoneError:
             _forget_output()
             sys.exit(0)
         except _HELP_WANTED as error:

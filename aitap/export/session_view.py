@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from aitap.export import human
-from aitap.export.tables import OUTCOME_STYLES
+from aitap.export.tables import OUTCOME_STYLES, purpose
 from aitap.storage.threads import token_sum
 
 __all__ = ["session_view"]
@@ -146,11 +146,11 @@ def _tool(usage: Record) -> Text:
 
 
 def _auxiliary(records: list[Record]) -> Text:
-    kinds = Counter(str((record["metadata"] or {}).get("auxiliary") or record["purpose"]) for record in records)
+    kinds = Counter(purpose(record) for record in records)
     models = dict.fromkeys(human.model_name(record["model"], brief=True) for record in records)
     return Text(
         f"Besides, {_number(len(records), 'call')} of the client's own "
-        f"({', '.join(f'{human.one_line(kind)} {number}' for kind, number in sorted(kinds.items()))}; "
+        f"({', '.join(f'{kind} {number}' for kind, number in sorted(kinds.items()))}; "
         f"{', '.join(models)}): {_tokens(token_sum(records))}",
         style="dim",
     )

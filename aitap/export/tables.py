@@ -16,7 +16,7 @@ from aitap.storage.threads import token_sum
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OUTCOME_STYLES", "interception_table", "session_table", "story"]
+__all__ = ["OUTCOME_STYLES", "interception_table", "purpose", "session_table", "story"]
 
 OUTCOME_STYLES = {
     "completed": "green",
@@ -66,6 +66,11 @@ def _client_and_version(record: Record, now: datetime) -> str:
     return f"{_client(record, now)} {human.one_line(record['client_version'] or '')}".rstrip()
 
 
+def purpose(record: Record) -> str:
+    """Why the client made a call of its own: ``title``, ``compaction``, ..., else ``auxiliary`` or ``probe``."""
+    return human.one_line(str((record["metadata"] or {}).get("purpose_reason") or record["purpose"]))
+
+
 def story(record: Record) -> Text:
     """What an interception was about: its prompt, else the tools it called, else what kind it was."""
     if record["user_prompts"]:
@@ -78,7 +83,7 @@ def story(record: Record) -> Text:
     else:
         text = Text("")
     if record["purpose"] != "conversation":
-        text = Text(f"({record['purpose']}) ", style="dim") + text
+        text = Text(f"({purpose(record)}) ", style="dim") + text
         text.stylize("dim")
     return text
 

@@ -25,7 +25,16 @@ from aitap.storage.models import MODELS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["StorageError", "execute_many", "migrate", "migration_status", "open_database", "transaction"]
+__all__ = [
+    "StorageError",
+    "execute_many",
+    "migrate",
+    "migration_status",
+    "open_database",
+    "question_marks",
+    "rows_of",
+    "transaction",
+]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LEDGER = "aitap_migrations"
@@ -94,21 +103,45 @@ def migrate(database: Database) -> list[str]:
 
 @contextlib.contextmanager
 def transaction(database: Database) -> Iterator[None]:
-    """A transaction that holds the write lock. Errors come as Peewee's, the first cause first."""
+    """A transaction that holds the write lock from its start. Errors come as Peewee's."""
+    cause: BaseException | None = None
     try:
         with database.atomic():
-            yield
+            try:
+                yield
+            except BaseException as error:
+                cause = error
+                raise
     except peewee.OperationalError as error:
-        # SQLite that runs out of space has rolled back by itself; then the roll-back's own error hides the reason.
-        if "no transaction is active" in str(error) and isinstance(error.__context__, Exception):
-            raise error.__context__ from None
+        # SQLite that runs out of space has rolled back by itself; the roll-back's own error must not hide that.
+        if cause and cause is not error:
+            raise cause from None
         raise
 
 
-def execute_many(database: Database, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-    """One statement for many rows, past the ORM. Errors come as Peewee's."""
+def rows_of(database: Database, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows that one statement, written with ``?``, gives, past the ORM. Errors come as Peewee's."""
     with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-        database.cursor().executemany(sql, rows)
+        cursor = database.cursor()
+        cursor.execute(_in_style_of(database, sql), parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def execute_many(database: Database, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+    """One statement, written with ``?``, for many rows; how many it changed. Errors come as Peewee's."""
+    with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        cursor = database.cursor()
+        cursor.executemany(_in_style_of(database, sql), rows)
+        return int(cursor.rowcount)
+
+
+def question_marks(count: int) -> str:
+    """So many parameters in brackets: ``(?, ?, ?)``."""
+    return f"({', '.join('?' * count)})"
+
+
+def _in_style_of(database: Database, sql: str) -> str:
+    return sql if database.param == "?" else sql.replace("?", database.param)
 
 
 def _sqlite_path(url: str) -> Path:
@@ -208,7 +241,7 @@ def _check_schema(database: Database, path: Path) -> None:
 
 
 def _file(database: Database) -> Path:
-    return next(Path(file) for _, name, file in database.execute_sql("PRAGMA database_list") if name == "main")
+    return next(Path(file) for _, name, file in rows_of(database, "PRAGMA database_list") if name == "main")
 
 
 def _back_up(database: Database, pending: str) -> None:

@@ -204,10 +204,10 @@ class Session(Table):
     class Meta:
         table_name = "aitap_sessions"
         primary_key = CompositeKey("session_id", "initiator_id")
+        without_rowid = True
         indexes = (
             (("last_active_at", "session_id"), False),
             (("initiator_id", "last_active_at"), False),
-            (("started_at",), False),
         )
 
 
@@ -222,6 +222,7 @@ class History(Table):
     class Meta:
         table_name = "aitap_histories"
         primary_key = CompositeKey("digest", "initiator_id")
+        without_rowid = True
 
 
 class ProxyRun(Table):

@@ -8,7 +8,6 @@ everything, oldest first, in constant memory.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from peewee import SQL, Database, SqliteDatabase, Tuple, fn
 
+from aitap.storage.filters import Filter, conditions, where
 from aitap.storage.models import Interception, Session
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
 from aitap.storage.threads import session_threads
@@ -50,41 +50,6 @@ class QueryError(Exception):
     """A question that has no single answer: an unknown cursor, an ambiguous id. One line says what to do."""
 
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which interceptions are meant; ``None`` means any. Equality is exact, both times are inclusive."""
-
-    initiator_id: str | None = None
-    provider: str | None = None
-    provider_name: str | None = None
-    model: str | None = None
-    client: str | None = None
-    """``Unknown`` also finds records without a client."""
-    session_id: str | None = None
-    started_after: datetime | None = None
-    started_before: datetime | None = None
-
-
-def _conditions(filter: Filter) -> list[Any]:
-    found: list[Any] = [
-        getattr(Interception, name) == value
-        for name in ("initiator_id", "provider", "provider_name", "model", "session_id")
-        if (value := getattr(filter, name)) is not None
-    ]
-    if filter.client == "Unknown":
-        found.append((Interception.client == "Unknown") | Interception.client.is_null())
-    elif filter.client is not None:
-        found.append(Interception.client == filter.client)
-    if filter.started_after is not None:
-        found.append(Interception.started_at >= filter.started_after)
-    if filter.started_before is not None:
-        found.append(Interception.started_at <= filter.started_before)
-    return found
-
-
-def _where(query: Any, conditions: list[Any]) -> Any:
-    return query.where(*conditions) if conditions else query
-
-
 # --- interceptions
 
 
@@ -95,15 +60,15 @@ def list_interceptions(
 
     ``after_id`` names the last one of the page before. Raises :class:`QueryError` where there is none such.
     """
-    conditions = _conditions(filter)
+    found = conditions(filter)
     if after_id is not None:
         cursor = database.execute(
             Interception.select(Interception.started_at, Interception.id).where(Interception.id == after_id.lower())
         ).fetchone()
         if cursor is None:
             raise QueryError(f"after_id: interception {after_id!r} not found")
-        conditions.append(Tuple(Interception.started_at, Interception.id) < Tuple(*cursor))
-    query = _where(Interception.select(*INTERCEPTION.fields), conditions)
+        found.append(Tuple(Interception.started_at, Interception.id) < Tuple(*cursor))
+    query = where(Interception.select(*INTERCEPTION.fields), found)
     query = query.order_by(Interception.started_at.desc(), Interception.id.desc()).limit(limit)
     return whole(database, database.execute(query).fetchall())
 
@@ -113,10 +78,10 @@ def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str,
     last: tuple[Any, Any] | None = None
     started_at, id_ = INTERCEPTION.names.index("started_at"), INTERCEPTION.names.index("id")
     while True:
-        conditions = _conditions(filter)
+        found = conditions(filter)
         if last is not None:
-            conditions.append(Tuple(Interception.started_at, Interception.id) > Tuple(*last))
-        query = _where(Interception.select(*INTERCEPTION.fields), conditions)
+            found.append(Tuple(Interception.started_at, Interception.id) > Tuple(*last))
+        query = where(Interception.select(*INTERCEPTION.fields), found)
         rows = database.execute(
             query.order_by(Interception.started_at, Interception.id).limit(_PAGE),
         ).fetchall()
@@ -135,7 +100,7 @@ def get_interceptions(database: Database, ids: list[str]) -> list[dict[str, Any]
 
 def recent_ids(database: Database, filter: Filter, also: list[str] | None = None) -> dict[str, bool]:
     """Ids of the interceptions that match, oldest first, each with whether it has ended; those ``also`` come too."""
-    wanted: Any = reduce(and_, _conditions(filter), SQL("1 = 1"))
+    wanted: Any = reduce(and_, conditions(filter), SQL("1 = 1"))
     if also:
         wanted = wanted | Interception.id.in_(also)
     query = Interception.select(Interception.id, Interception.ended_at.is_null(is_null=False)).where(wanted)
@@ -173,7 +138,7 @@ def _ids(database: Database, condition: Any) -> list[str]:
 
 def count_interceptions(database: Database, filter: Filter) -> int:
     """How many interceptions there are."""
-    query = _where(Interception.select(fn.COUNT(Interception.id)), _conditions(filter))
+    query = where(Interception.select(fn.COUNT(Interception.id)), conditions(filter))
     return int(database.execute(query).fetchone()[0])
 
 
@@ -191,7 +156,7 @@ def _session_query(database: Database, filter: Filter) -> Any:
         .order_by(first.started_at, first.id)
         .limit(1)
     )
-    return _where(Session.select(*_SESSION.fields, metadata), _session_conditions(database, filter))
+    return where(Session.select(*_SESSION.fields, metadata), _session_conditions(database, filter))
 
 
 def _session_conditions(database: Database, filter: Filter) -> list[Any]:
@@ -200,9 +165,7 @@ def _session_conditions(database: Database, filter: Filter) -> list[Any]:
         found.append(Session.initiator_id == filter.initiator_id)
     if filter.session_id is not None:
         found.append(Session.session_id == filter.session_id)
-    if filter.started_before is not None:
-        found.append(Session.started_at <= filter.started_before)
-    rest = _conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None))
+    rest = conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None))
     if rest:
         own, theirs = (Session.session_id, Session.initiator_id), (Interception.session_id, Interception.initiator_id)
         if _is_rare(database, filter):
@@ -218,7 +181,7 @@ def _is_rare(database: Database, filter: Filter) -> bool:
     if filter.model is None:
         return False
     indexed = Filter(model=filter.model, started_after=filter.started_after, started_before=filter.started_before)
-    some = Interception.select(SQL("1")).where(*_conditions(indexed)).limit(_RARE)
+    some = Interception.select(SQL("1")).where(*conditions(indexed)).limit(_RARE)
     return len(database.execute(some).fetchall()) < _RARE
 
 
@@ -278,7 +241,7 @@ def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]
             yield from _sessions(database, rows)
             if len(rows) < _PAGE:
                 return
-            last = [rows[-1][_SESSION.fields.index(column)] for column in _ORDER]
+            last = [rows[-1][_SESSION.names.index(column.name)] for column in _ORDER]
 
 
 def _snapshot(database: Database) -> Any:
@@ -290,7 +253,7 @@ def _snapshot(database: Database) -> Any:
 
 def count_sessions(database: Database, filter: Filter) -> int:
     """How many sessions have an interception that matches."""
-    query = _where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(database, filter))
+    query = where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(database, filter))
     return int(database.execute(query).fetchone()[0])
 
 
@@ -335,10 +298,10 @@ def _find_sessions(database: Database, text: str, initiator_id: str | None) -> l
 
 
 def _distinct(database: Database, column: Any, filter: Filter, prefix: str | None) -> list[str]:
-    conditions = _conditions(filter)
+    found = conditions(filter)
     if prefix is not None:
-        conditions += [column >= prefix, column < prefix + chr(0x10FFFF)]
-    query = _where(Interception.select(column).distinct(), conditions)
+        found += [column >= prefix, column < prefix + chr(0x10FFFF)]
+    query = where(Interception.select(column).distinct(), found)
     return sorted({"Unknown" if row[0] is None else row[0] for row in database.execute(query)})
 
 

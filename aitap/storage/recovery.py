@@ -14,9 +14,8 @@ import time
 from typing import TYPE_CHECKING
 
 from aitap.storage import sessions
-from aitap.storage.database import transaction
+from aitap.storage.database import rows_of, transaction
 from aitap.storage.fields import parse_timestamp, timestamp_text
-from aitap.storage.statements import placeholders
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,21 +41,21 @@ def begin_run(database: Database) -> int:
     """Enter this process as a live proxy; the result marks the interceptions it writes."""
     now = timestamp_text(time.time())
     with transaction(database):
-        row = database.execute_sql(placeholders(database, _BEGIN), (platform.node(), os.getpid(), now, now)).fetchone()
-    return int(row[0])
+        [(run,)] = rows_of(database, _BEGIN, (platform.node(), os.getpid(), now, now))
+    return int(run)
 
 
 def beat(database: Database, run: int) -> None:
     """Say that this run lives; due every ``HEARTBEAT_SECONDS``."""
     with transaction(database):
-        database.execute_sql(placeholders(database, _BEAT), (timestamp_text(time.time()), run))
+        rows_of(database, _BEAT, (timestamp_text(time.time()), run))
 
 
 def end_run(database: Database, run: int) -> None:
     """Say that this run has ended in good order."""
     now = timestamp_text(time.time())
     with transaction(database):
-        database.execute_sql(placeholders(database, _END), (now, now, run))
+        rows_of(database, _END, (now, now, run))
 
 
 def mark_interrupted(database: Database) -> int:
@@ -67,10 +66,10 @@ def mark_interrupted(database: Database) -> int:
     marked = 0
     with transaction(database):
         touched = set()
-        for own_id, started, session, initiator, host, pid, heartbeat, ended in database.execute_sql(_OPEN).fetchall():
+        for own_id, started, session, initiator, host, pid, heartbeat, ended in rows_of(database, _OPEN):
             if heartbeat is None or _gone(host, pid, parse_timestamp(heartbeat), ended=ended is not None):
                 last_known = max(started, heartbeat or started)
-                database.execute_sql(placeholders(database, _INTERRUPT), (last_known, own_id))
+                rows_of(database, _INTERRUPT, (last_known, own_id))
                 touched.add((session, initiator))
                 marked += 1
         sessions.rebuild(database, touched)

@@ -2,27 +2,28 @@
 
 A row sums up the ended interceptions of one (session, initiator). Summing does not depend on order: a
 batch is summed in memory, merged with the stored rows and written back in the batch's own transaction.
-:func:`rebuild` makes the same row from the tables, for the few cases where something is taken away.
+:func:`taking_away` is the reverse. :func:`rebuild` makes a row anew from the tables, for the few cases
+where an end was not what it seemed.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.storage.database import execute_many
+from aitap.storage.database import execute_many, question_marks, rows_of
 from aitap.storage.fields import json_text, timestamp_text
-from aitap.storage.statements import placeholders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from peewee import Database
 
     from aitap.record import Interception
 
-__all__ = ["add_ended", "rebuild"]
+__all__ = ["add_ended", "rebuild", "taking_away"]
 
 Key = tuple[str, str]
 """Session id, initiator id."""
@@ -82,20 +83,21 @@ _COLUMNS = _Summary.__struct_fields__
 _READ = f"SELECT session_id, initiator_id, {', '.join(_COLUMNS)} FROM aitap_sessions WHERE session_id IN "
 _WRITE = (
     f"INSERT INTO aitap_sessions (session_id, initiator_id, {', '.join(_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))}) "
+    f"VALUES {question_marks(len(_COLUMNS) + 2)} "
     f"ON CONFLICT (session_id, initiator_id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in _COLUMNS)}"
 )
 _DELETE = "DELETE FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?"
 
 
 def _summary(records: list[Interception]) -> _Summary:
-    first = min(records, key=lambda record: (record.started_at, record.client or ""))
-    threads = tools = errors = fresh = output = reads = writes = 0
-    prompts = []
+    first, newest, ended_at = records[0], None, 0.0
+    threads = prompts = tools = errors = fresh = output = reads = writes = 0
     for record in records:
-        if record.purpose == "conversation":
-            threads += record.thread_root_id is None
-            prompts += record.user_prompts
+        if record.started_at <= first.started_at and (
+            record.started_at < first.started_at or (record.client or "") < (first.client or "")
+        ):
+            first = record
+        ended_at = max(ended_at, record.ended_at or 0.0)
         tools += len(record.tool_usages)
         errors += record.outcome == "failed"
         for usage in record.token_usages:
@@ -103,17 +105,22 @@ def _summary(records: list[Interception]) -> _Summary:
             output += usage.output_tokens
             reads += usage.cache_read_input_tokens
             writes += usage.cache_write_input_tokens
-    newest = max(prompts, key=lambda prompt: (prompt.created_at, prompt.prompt), default=None)
+        if record.purpose == "conversation":
+            threads += record.thread_root_id is None
+            for prompt in record.user_prompts:
+                prompts += 1
+                if newest is None or (prompt.created_at, prompt.prompt) > (newest.created_at, newest.prompt):
+                    newest = prompt
     return _Summary(
         first.client,
         {record.provider for record in records},
         {record.model for record in records},
         timestamp_text(first.started_at),
-        timestamp_text(max(record.ended_at or 0.0 for record in records)),
+        timestamp_text(ended_at),
         timestamp_text(newest.created_at if newest else first.started_at),
         len(records),
         threads,
-        len(prompts),
+        prompts,
         tools,
         errors,
         fresh,
@@ -139,7 +146,7 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
 def _stored(database: Database, session_ids: list[str]) -> Iterable[tuple[Key, _Summary]]:
     for start in range(0, len(session_ids), 500):
         some = session_ids[start : start + 500]
-        rows = database.execute_sql(f"{_READ} ({', '.join([database.param] * len(some))})", some).fetchall()
+        rows = rows_of(database, _READ + question_marks(len(some)), some)
         for session_id, initiator_id, client, providers, models, *rest in rows:
             yield (session_id, initiator_id), _Summary(client, _names(providers), _names(models), *rest)
 
@@ -154,22 +161,81 @@ def _store(database: Database, sums: dict[Key, _Summary]) -> None:
         for key, s in sums.items()
     ]
     if rows:
-        execute_many(database, placeholders(database, _WRITE), rows)
+        execute_many(database, _WRITE, rows)
+
+
+_THREADS = "coalesce(sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END), 0)"
+_ERRORS = "coalesce(sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), 0)"
+_COUNTERS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
+_TOKENS = ", ".join(f"coalesce(sum(c.{name}), 0)" for name in _COUNTERS)
+
+_SHARES = (
+    (("interceptions", "threads", "errors"), f"count(*), {_THREADS}, {_ERRORS} FROM aibridge_interceptions i", ""),
+    (
+        _COUNTERS,
+        f"{_TOKENS} FROM aibridge_token_usages c JOIN aibridge_interceptions i ON i.id = c.interception_id",
+        "",
+    ),
+    (
+        ("tool_calls",),
+        "count(*) FROM aibridge_tool_usages c JOIN aibridge_interceptions i ON i.id = c.interception_id",
+        "",
+    ),
+    (
+        ("prompts",),
+        "count(*) FROM aibridge_user_prompts c JOIN aibridge_interceptions i ON i.id = c.interception_id",
+        "AND i.purpose = 'conversation'",
+    ),
+)
+_SHARED = tuple(name for names, _, _ in _SHARES for name in names)
+_SUBTRACT = (
+    f"UPDATE aitap_sessions SET {', '.join(f'{name} = {name} - ?' for name in _SHARED)} "
+    "WHERE session_id = ? AND initiator_id = ?"
+)
+_REST = (
+    "FROM aibridge_interceptions i WHERE i.session_id = aitap_sessions.session_id "
+    "AND i.initiator_id = aitap_sessions.initiator_id AND i.ended_at IS NOT NULL"
+)
+_DELETE_EMPTY = f"{_DELETE} AND NOT EXISTS (SELECT 1 {_REST})"
+_SHORTEN = (
+    "UPDATE aitap_sessions SET "
+    f"client = (SELECT i.client {_REST} ORDER BY i.started_at, coalesce(i.client, '') LIMIT 1), "
+    f"started_at = (SELECT i.started_at {_REST} ORDER BY i.started_at LIMIT 1) "
+    "WHERE session_id = ? AND initiator_id = ?"
+)
+_QUIET = (
+    "UPDATE aitap_sessions SET last_prompt = NULL, last_active_at = started_at "
+    "WHERE session_id = ? AND initiator_id = ? AND prompts = 0"
+)
+
+
+@contextlib.contextmanager
+def taking_away(database: Database, ids: Sequence[str]) -> Iterator[None]:
+    """Take these ended interceptions, the oldest of their sessions, out of them; the body deletes them.
+
+    Work does not grow with the sessions. For that price a session goes on naming a provider or model
+    that only its older part used.
+    """
+    shares: dict[Key, dict[str, int]] = {}
+    those = question_marks(len(ids))
+    for names, what, condition in _SHARES:
+        sql = f"SELECT i.session_id, i.initiator_id, {what} WHERE i.id IN {those} {condition} GROUP BY 1, 2"
+        for session_id, initiator_id, *counts in rows_of(database, sql, ids):
+            shares.setdefault((session_id, initiator_id), {}).update(zip(names, counts, strict=True))
+    yield
+    rows = [(*(share.get(name, 0) for name in _SHARED), *key) for key, share in shares.items()]
+    execute_many(database, _SUBTRACT, rows)
+    for sql in (_DELETE_EMPTY, _SHORTEN, _QUIET):
+        execute_many(database, sql, list(shares))
 
 
 _ONE_SESSION = (
     "FROM aibridge_interceptions i {} WHERE i.session_id = ? AND i.initiator_id = ? AND i.ended_at IS NOT NULL"
 )
 _INTERCEPTIONS_OF = (
-    "SELECT min(i.started_at), max(i.ended_at), count(*), "
-    "coalesce(sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END), 0), "
-    "coalesce(sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), 0) " + _ONE_SESSION.format("")
+    f"SELECT min(i.started_at), max(i.ended_at), count(*), {_THREADS}, {_ERRORS} " + _ONE_SESSION.format("")
 )
-_TOKENS_OF = (
-    "SELECT coalesce(sum(c.input_tokens), 0), coalesce(sum(c.output_tokens), 0), "
-    "coalesce(sum(c.cache_read_input_tokens), 0), coalesce(sum(c.cache_write_input_tokens), 0) "
-    + _ONE_SESSION.format("JOIN aibridge_token_usages c ON c.interception_id = i.id")
-)
+_TOKENS_OF = f"SELECT {_TOKENS} " + _ONE_SESSION.format("JOIN aibridge_token_usages c ON c.interception_id = i.id")
 _TOOLS_OF = "SELECT count(*) " + _ONE_SESSION.format("JOIN aibridge_tool_usages c ON c.interception_id = i.id")
 _PROMPTS_OF = (
     "SELECT count(*), max(c.created_at) "
@@ -191,15 +257,15 @@ def rebuild(database: Database, keys: Iterable[Key]) -> None:
     """Make these session rows anew from the tables, or remove them where nothing is left of them."""
 
     def one(sql: str, *parameters: Any) -> Any:
-        return database.execute_sql(placeholders(database, sql), parameters).fetchone()
+        return next(iter(rows_of(database, sql, parameters)))
 
     for key in keys:
         started, ended, interceptions, threads, errors = one(_INTERCEPTIONS_OF, *key)
         if not interceptions:
-            database.execute_sql(placeholders(database, _DELETE), key)
+            rows_of(database, _DELETE, key)
             continue
         prompts, prompted = one(_PROMPTS_OF, *key)
-        names = database.execute_sql(placeholders(database, _NAMES_OF), key).fetchall()
+        names = rows_of(database, _NAMES_OF, key)
         fresh, output, reads, writes = one(_TOKENS_OF, *key)
         summary = _Summary(
             one(_CLIENT_OF, *key, started)[0],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aitap import record
 from aitap.storage import models
-from aitap.storage.database import execute_many
+from aitap.storage.database import execute_many, question_marks
 from aitap.storage.fields import json_text, timestamp_text
 
 if TYPE_CHECKING:
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["insert_records", "placeholders"]
-
-
-def placeholders(database: Database, sql: str) -> str:
-    """``sql``, written with ``?``, in the parameter style of this database."""
-    return sql if database.param == "?" else sql.replace("?", database.param)
+__all__ = ["insert_records"]
 
 
 class _Table:
@@ -54,8 +49,7 @@ class _Table:
             action = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in changed)} {guard}"
         self.plain = attrgetter(*plain)
         self.sql = (
-            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
-            f"ON CONFLICT (id) {action}"
+            f"INSERT INTO {name} ({', '.join(columns)}) VALUES {question_marks(len(columns))} ON CONFLICT (id) {action}"
         )
 
 
@@ -122,4 +116,4 @@ def insert_records(database: Database, records: Iterable[record.Interception], p
         (_THOUGHTS, thoughts),
     ):
         if rows:
-            execute_many(database, placeholders(database, table.sql), rows)
+            execute_many(database, table.sql, rows)

@@ -19,7 +19,7 @@ import peewee
 
 from aitap.record import Interception
 from aitap.storage import recovery, sessions
-from aitap.storage.database import transaction
+from aitap.storage.database import question_marks, rows_of, transaction
 from aitap.storage.lineage import Threads
 from aitap.storage.retention import prune_slices
 from aitap.storage.statements import insert_records
@@ -81,7 +81,7 @@ class Writer:
     ) -> None:
         self.stats = WriterStats()
         self._database = database
-        self._flush_interval = flush_interval
+        self._flush_interval = min(flush_interval, threading.TIMEOUT_MAX)
         self._queue_limit = queue_limit
         self._retention = retention
         self._retention_interval = retention_interval
@@ -262,9 +262,13 @@ class Writer:
         """
         try:
             self._commit(records)
-        except peewee.OperationalError:
-            raise
         except Exception as error:
+            # The plain DatabaseError is what SQLite says of a damaged file.
+            if (
+                isinstance(error, (peewee.OperationalError, peewee.InternalError))
+                or type(error) is peewee.DatabaseError
+            ):
+                raise
             if len(records) > 1:
                 middle = len(records) // 2
                 self._commit_good(records[:middle], refused)
@@ -276,7 +280,8 @@ class Writer:
                 self._database.close()
                 recovery.beat(self._database, self._run)
                 refused.add(records[0].id)
-                log.exception("interception %s cannot be stored and is lost", records[0].id)
+                log.error("interception %s cannot be stored and is lost: %s", records[0].id, error)  # noqa: TRY400
+                log.debug("where it failed", exc_info=True)
 
     def _commit(self, records: list[Interception]) -> None:
         with transaction(self._database):
@@ -298,11 +303,8 @@ class Writer:
 
     def _ended(self, ids: list[str]) -> dict[str, tuple[str, str]]:
         """Which of these have their end already: outcome and session by id."""
-        rows = self._database.execute_sql(
-            "SELECT id, outcome, session_id FROM aibridge_interceptions WHERE ended_at IS NOT NULL AND id IN "
-            f"({', '.join([self._database.param] * len(ids))})",
-            ids,
-        )
+        sql = "SELECT id, outcome, session_id FROM aibridge_interceptions WHERE ended_at IS NOT NULL AND id IN "
+        rows = rows_of(self._database, sql + question_marks(len(ids)), ids)
         return {str(own_id): (outcome, session) for own_id, outcome, session in rows}
 
 

@@ -1,4 +1,4 @@
-"""A morning of records as agents leave them: two people, four clients, sub-agents, retries, errors, a call in flight."""
+"""Records as agents leave them: two people, sub-agents, a retry, errors, a call in flight."""
 
 from __future__ import annotations
 
@@ -94,11 +94,15 @@ class Story:
             ],
             user_prompts=[UserPrompt(provider_response_id=response, prompt=prompt, created_at=start)] if prompt else [],
             tool_usages=[
-                ToolUsage(provider_response_id=response, tool=tool, input=text, provider_tool_call_id=id_, created_at=end)
+                ToolUsage(
+                    provider_response_id=response, tool=tool, input=text, provider_tool_call_id=id_, created_at=end
+                )
                 for tool, text, id_ in tools or []
             ],
             model_thoughts=[
-                ModelThought(provider_response_id=response, content=text, metadata={"source": "thinking"}, created_at=end)
+                ModelThought(
+                    provider_response_id=response, content=text, metadata={"source": "thinking"}, created_at=end
+                )
                 for text in thoughts
             ],
             lineage=Lineage(tool_results=results or [], **(lineage or {})),
@@ -118,7 +122,7 @@ def claude_code(begin: float) -> list[Interception]:
     story.call(
         model="claude-haiku-4-5-20251001",
         purpose="auxiliary",
-        metadata={"auxiliary": "title"},
+        metadata={"purpose_reason": "title"},
         tokens=(412, 18, 0, 0),
         took=0.9,
         pause=0.2,
@@ -162,7 +166,7 @@ def claude_code(begin: float) -> list[Interception]:
         took=3.3,
         lineage=sub,
     )
-    story.call(
+    refused = story.call(
         results=[result("toolu_3", size=2_200)],
         outcome="failed",
         status_code=529,
@@ -172,18 +176,23 @@ def claude_code(begin: float) -> list[Interception]:
         took=0.6,
         stop_reason=None,
         time_to_first_token=None,
-        lineage=main | {"body_digest": "d1"},
+        lineage=main,
     )
     story.call(
+        retry_of=refused.id,
         results=[result("toolu_3", size=2_200)],
         thoughts=("The clock skew check compares naive with aware times.", "Fix it in verify_token."),
         tools=[
-            ("Edit", '{"file_path":"/home/ann/shop/src/auth.py","old_string":"utcnow()","new_string":"now(UTC)"}', "t4"),
+            (
+                "Edit",
+                '{"file_path":"/home/ann/shop/src/auth.py","old_string":"utcnow()","new_string":"now(UTC)"}',
+                "t4",
+            ),
             ("Bash", '{"command":"pytest -q"}', "toolu_5"),
         ],
         tokens=(6, 802, 27_622, 2_410),
         took=14.2,
-        lineage=main | {"body_digest": "d1"},
+        lineage=main,
     )
     story.call(results=[result("t4"), result("toolu_5", "error", 8_800)], tokens=(8, 411, 30_032, 950), lineage=main)
     story.call(

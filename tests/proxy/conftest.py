@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,8 +51,8 @@ def start_proxy(tmp_path: Path, confdir: Path, upstream: Upstream) -> Iterator[C
     """Start a proxy that this test may end as it likes: all on one database."""
     started: list[Mitmdump] = []
 
-    def start(*scripts: str, arguments: tuple[str, ...] = ()) -> Mitmdump:
-        started.append(Mitmdump(tmp_path, confdir, upstream, *scripts, arguments=arguments))
+    def start(*scripts: str, **how: Any) -> Mitmdump:
+        started.append(Mitmdump(tmp_path, confdir, upstream, *scripts, **how))
         return started[-1]
 
     yield start

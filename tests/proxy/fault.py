@@ -5,29 +5,23 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from aitap.capture import recording
-from aitap.capture.pipeline import Exchange, Pipeline
+from aitap.capture import exchange, recording
 from aitap.capture.response import ResponseBody
 from aitap.storage.writer import Writer
 
-_put = Pipeline.put
+PLACES: dict[str, tuple[Any, str]] = {
+    "hook": (exchange.Exchange, "begin"),
+    "tap": (exchange, "now"),
+    "prompt": (recording, "find_prompt"),
+    "decoder": (ResponseBody, "feed"),
+    "submit": (Writer, "submit"),
+}
 
 
 def _fail(*arguments: Any, **named: Any) -> None:
     raise RuntimeError("injected fault")
 
 
-def _fail_in_the_tap(pipeline: Pipeline, item: tuple[Any, Any, float]) -> None:
-    if isinstance(item[1], bytes):
-        raise RuntimeError("injected fault")
-    _put(pipeline, item)
-
-
-PLACES: dict[str, tuple[Any, str, Any]] = {
-    "hook": (Exchange, "begin", _fail),
-    "tap": (Pipeline, "put", _fail_in_the_tap),
-    "prompt": (recording, "find_prompt", _fail),
-    "decoder": (ResponseBody, "feed", _fail),
-    "submit": (Writer, "submit", _fail),
-}
-setattr(*PLACES[os.environ["TEST_FAULT"]])
+place, name = PLACES[os.environ["TEST_FAULT"]]
+assert callable(getattr(place, name)), "this part has another name by now"
+setattr(place, name, _fail)

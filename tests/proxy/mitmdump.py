@@ -7,13 +7,14 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.queries import Filter, iter_interceptions
@@ -23,6 +24,7 @@ __all__ = ["CHECKOUT", "Mitmdump", "aitap", "until"]
 
 CHECKOUT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent
+AITAP = [sys.executable, "-c", "from aitap.export.cli import main; main()"]
 
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ def until(probe: Callable[[], T], what: str, timeout: float = 15.0) -> T:
 def aitap(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command line of this checkout to its end."""
     return subprocess.run(
-        [sys.executable, "-c", "from aitap.export.cli import main; main()", *arguments],
+        [*AITAP, *arguments],
         cwd=CHECKOUT,
         env=os.environ | environ,
         capture_output=True,
@@ -49,49 +51,71 @@ def aitap(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-class Mitmdump:
-    """``mitmdump -s addon`` on a free port; a second one may be started on the same folder after the first is gone."""
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
-    def __init__(self, folder: Path, confdir: Path, upstream: Upstream, *scripts: str, arguments: tuple[str, ...] = ()):
+
+class Mitmdump:
+    """The proxy in a process of its own, on a free port; several may be started on one folder, that is one database.
+
+    ``command`` is how it is started, ``scripts`` are ours to load beside the addon, ``arguments`` go to mitmdump.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        confdir: Path,
+        upstream: Upstream,
+        *scripts: str,
+        command: Literal["mitmdump -s addon", "aitap run"] = "mitmdump -s addon",
+        arguments: tuple[str, ...] = (),
+    ) -> None:
         self.folder = folder
+        self.confdir = confdir
         self.database = folder / "aitap.db"
         self.database_url = f"sqlite:///{self.database}"
         self.log = folder / "mitmdump.log"
         self.certificate = confdir / "mitmproxy-ca-cert.pem"
         self._seen: set[str] = set()
         self._database: Any = None
-        loaded = [CHECKOUT / "addon", *(SCRIPTS / name for name in ("network.py", *scripts))]
+        if command == "aitap run":
+            start = [*AITAP, "run", "--port", str(_free_port()), "--confdir", confdir, "--"]
+        else:
+            start = [Path(sys.executable).with_name("mitmdump"), "-s", "addon", "--set", f"confdir={confdir}"]
+            start += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
+        loaded = [word for name in ("network.py", *scripts) for word in ("-s", SCRIPTS / name)]
+        usual = ["--set", "ssl_insecure=true", "--set", "connection_strategy=lazy"]
+        own = {
+            "AITAP_DATABASE_URL": self.database_url,
+            "TEST_UPSTREAM_PORT": str(upstream.port),
+            "PYTHONUNBUFFERED": "1",
+        }
         with self.log.open("ab") as log:
-            start = log.tell()
+            self._log_start = log.tell()
             self.process = subprocess.Popen(
-                [
-                    Path(sys.executable).with_name("mitmdump"),
-                    *(word for script in loaded for word in ("-s", script)),
-                    *("--listen-host", "127.0.0.1", "--listen-port", "0", "--set", f"confdir={confdir}"),
-                    *("--set", "ssl_insecure=true", "--set", "connection_strategy=lazy", *arguments),
-                ],
+                [*start, *loaded, *usual, *arguments],
                 cwd=CHECKOUT,
-                env=os.environ
-                | {
-                    "AITAP_DATABASE_URL": self.database_url,
-                    "TEST_UPSTREAM_PORT": str(upstream.port),
-                    "PYTHONUNBUFFERED": "1",
-                },
+                env=os.environ | own,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.port = int(until(lambda: self._listening(start), "the proxy's listening line", 30)[1])
+        self.port = int(until(self._listening, "a proxy that listens and records", 30)[1])
+
+    def said(self) -> str:
+        """What this process has printed so far."""
+        return self.log.read_bytes()[self._log_start :].decode()
+
+    def _listening(self) -> re.Match[str] | None:
+        assert self.process.poll() is None, f"the proxy ended with {self.process.returncode}:\n{self.said()}"
+        recording = "aitap: recording to" in self.said()
+        return re.search(r"proxy listening at 127\.0\.0\.1:(\d+)", self.said()) if recording else None
 
     @property
     def url(self) -> str:
         """What goes into ``HTTPS_PROXY``."""
         return f"http://127.0.0.1:{self.port}"
-
-    def _listening(self, start: int) -> re.Match[str] | None:
-        text = self.log.read_bytes()[start:].decode()
-        assert self.process.poll() is None, f"mitmdump ended with {self.process.returncode}:\n{text}"
-        return re.search(r"proxy listening at 127\.0\.0\.1:(\d+)", text)
 
     def trust(self) -> ssl.SSLContext:
         """A client's TLS context that trusts this proxy's CA and no other."""

@@ -128,6 +128,34 @@ def test_a_provider_that_resets_mid_stream_fails_with_what_was_read(proxy: Mitmd
     has_what_was_read(record)
 
 
+def test_a_provider_that_resets_before_it_answers_fails(proxy: Mitmdump, upstream: Upstream) -> None:
+    upstream.serve(lambda _, reply: reply.reset())
+    status, _ = exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("hi"))
+
+    record = proxy.record()
+    assert status == 502
+    assert (record["outcome"], record["token_usages"]) == ("failed", [])
+    assert record["error_message"]
+
+
+def test_a_provider_that_resets_an_http2_stream_fails_that_one_alone(proxy: Mitmdump, upstream: Upstream) -> None:
+    whole = message_sse("msg_2", text="Hello")
+
+    def handler(request: Request, reply: Reply) -> None:
+        reply.head(200, {"content-type": EVENTS})
+        reply.send(BEGUN if request.headers["x-number"] == "1" else whole)
+        reply.reset() if request.headers["x-number"] == "1" else reply.end()
+
+    upstream.serve(handler)
+    client = Http2Client(proxy, ANTHROPIC)
+    broken, kept = (client.post(MESSAGES, ask_messages("hi", stream=True), x_number=number) for number in "12")
+    client.until(lambda it: {broken, kept} <= it.ended)
+    client.close()
+
+    assert client.bodies[kept] == whole
+    assert {record["outcome"] for record in proxy.records(2)} == {"failed", "completed"}
+
+
 @pytest.mark.parametrize(
     ("host", "target", "ask", "whole", "end"),
     [

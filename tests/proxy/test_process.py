@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,9 @@ def test_a_fault_of_ours_never_reaches_the_traffic(
     for _ in range(2):
         assert exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("hi", stream=streaming)) == (200, body)
     assert proxy.stop() == 0
-    assert "injected fault" in proxy.log.read_text()
+    assert "injected fault" in proxy.said()
+    if fault == "decoder":
+        assert [record["outcome"] for record in proxy.all_records()] == ["failed"] * 2
 
 
 def test_a_database_that_cannot_be_written_never_reaches_the_traffic(
@@ -159,7 +162,34 @@ def test_replayed_flows_pass_and_are_recorded_once_each(
     records = again.records(2)
     assert [record["token_usages"][0]["provider_response_id"] for record in records] == ["msg_2"] * 2
     assert len(upstream.exchanges) == 2
-    assert "Addon error" not in again.log.read_text()
+    assert "Addon error" not in again.said()
+
+
+def test_aitap_run_says_where_everything_is_records_and_stops_on_ctrl_c(
+    start_proxy: StartProxy, upstream: Upstream
+) -> None:
+    upstream.serve(answer(message_json("msg_1", text="Hello")))
+    proxy = start_proxy(command="aitap run")
+    exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("hi"))
+    assert proxy.record()["outcome"] == "completed"
+    assert proxy.stop(signal.SIGINT) == 0
+
+    said = proxy.said()
+    assert proxy.url in said
+    assert str(proxy.certificate) in said
+    assert proxy.database_url in said
+    assert "Traceback" not in said
+
+
+def test_aitap_exec_takes_a_client_through_the_proxy(proxy: Mitmdump, upstream: Upstream) -> None:
+    upstream.serve(answer(message_json("msg_1", text="Hello")))
+    program = "import sys, anthropic; print(anthropic.Anthropic().messages.create(**eval(sys.argv[1])).content[0].text)"
+    ask = {"model": "claude-test-1", "max_tokens": 64, "messages": [{"role": "user", "content": "from a child"}]}
+    where = ("--proxy", proxy.url, "--confdir", str(proxy.confdir))
+    result = aitap("exec", *where, "--", sys.executable, "-c", program, repr(ask), ANTHROPIC_API_KEY="sk-not-a-key")
+
+    assert (result.stdout, result.stderr, result.returncode) == ("Hello\n", "", 0)
+    assert proxy.record()["user_prompts"][0]["prompt"] == "from a child"
 
 
 def test_the_export_gives_what_was_recorded(start_proxy: StartProxy, upstream: Upstream) -> None:

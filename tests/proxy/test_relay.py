@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.proxy.client import ANTHROPIC, OPENAI, Http2Client, connect, exchange, post
 from tests.proxy.mitmdump import Mitmdump
-from tests.proxy.upstream import Reply, Request, Upstream, answer, in_turn
+from tests.proxy.upstream import Reply, Request, Upstream, answer, in_turn, ragged
 from tests.proxy.wire import CHAT, MESSAGES, RESPONSES, ask_chat, ask_messages, ask_responses, message_json, message_sse
 
 EVENTS = "text/event-stream; charset=utf-8"
@@ -87,6 +87,17 @@ def test_an_encoded_request_is_relayed_as_it_came_and_read(encoding: str, proxy:
     record = proxy.record()
     assert (record["request_bytes"], record["model"]) == (len(body), "gpt-test-1")
     assert record["user_prompts"][0]["prompt"] == "What is in the box?"
+
+
+def test_a_request_in_chunks_is_read_whole(proxy: Mitmdump, upstream: Upstream) -> None:
+    body = ask_messages("in pieces")
+    upstream.serve(answer(message_json("msg_1", text="Hello")))
+    connection = connect(proxy, ANTHROPIC)
+    connection.request("POST", MESSAGES, ragged(body), {"content-type": "application/json"}, encode_chunked=True)
+    assert connection.getresponse().status == 200
+
+    assert upstream.exchanges[0][0].body == body
+    assert proxy.record()["user_prompts"][0]["prompt"] == "in pieces"
 
 
 def test_requests_on_one_kept_connection_are_one_record_each(proxy: Mitmdump, upstream: Upstream) -> None:

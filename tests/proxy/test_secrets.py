@@ -84,8 +84,9 @@ def outputs() -> list[str]:
 
 
 def test_planted_credentials_are_found_nowhere(
-    start_proxy: Callable[..., Mitmdump], upstream: Upstream, outputs: list[str]
+    start_proxy: Callable[..., Mitmdump], upstream: Upstream, outputs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")  # no luck by lines cut to fit a terminal
     proxy = start_proxy(arguments=("--set", "termlog_verbosity=debug"))
     count = 0
 

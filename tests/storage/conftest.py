@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peewee import Database
+from peewee import SqliteDatabase
 
 from aitap.storage.writer import Writer
 from tests.storage.making import Recording, database_in
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
     database = database_in(tmp_path)
     yield database
     database.close()
 
 
 @pytest.fixture
-def writer(database: Database) -> Iterator[Writer]:
+def writer(database: SqliteDatabase) -> Iterator[Writer]:
     """A writer that does not wait for more records to come."""
     writer = Writer(database, flush_interval=0.0)
     writer.start()
@@ -29,7 +29,7 @@ def writer(database: Database) -> Iterator[Writer]:
 
 
 @pytest.fixture
-def recording(database: Database) -> Iterator[Recording]:
+def recording(database: SqliteDatabase) -> Iterator[Recording]:
     recording = Recording(database)
     yield recording
     recording.writer.close()

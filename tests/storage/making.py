@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from peewee import Database
+from peewee import Database, SqliteDatabase
 
 from aitap.record import Interception, Lineage, ModelThought, TokenUsage, ToolResult, ToolUsage, UserPrompt
 from aitap.storage.database import open_database
@@ -20,8 +22,19 @@ BEN = "22222222-2222-5222-8222-222222222222"
 T0 = 1_795_000_000.0
 
 
-def database_in(folder: Path, name: str = "aitap.db") -> Database:
-    return open_database(f"sqlite:///{folder / name}", migrate=True)
+@functools.cache
+def _empty() -> bytes:
+    """An empty database of this version; to copy it is quicker than to make it."""
+    with tempfile.TemporaryDirectory() as folder:
+        open_database(f"sqlite:///{folder}/empty.db", migrate=True).close()
+        return Path(folder, "empty.db").read_bytes()
+
+
+def database_in(folder: Path) -> SqliteDatabase:
+    (folder / "aitap.db").write_bytes(_empty())
+    database = open_database(f"sqlite:///{folder}/aitap.db")
+    assert isinstance(database, SqliteDatabase)
+    return database
 
 
 def interception(at: float = T0, took: float | None = 1.0, **fields: Any) -> Interception:
@@ -53,9 +66,8 @@ def prompt(text: str, at: float = T0, response: str = "msg_1") -> UserPrompt:
 
 
 def tokens(response: str = "msg_1", at: float = T0, **counters: int) -> TokenUsage:
-    return TokenUsage(
-        **{"provider_response_id": response, "input_tokens": 10, "output_tokens": 5, "created_at": at, **counters}
-    )
+    counters = {"input_tokens": 10, "output_tokens": 5, **counters}
+    return TokenUsage(provider_response_id=response, created_at=at, **counters)  # type: ignore[arg-type]
 
 
 def tool(call: str | None, input: str = "{}", response: str = "msg_1", at: float = T0) -> ToolUsage:
@@ -63,9 +75,7 @@ def tool(call: str | None, input: str = "{}", response: str = "msg_1", at: float
 
 
 def thought(content: str, at: float = T0) -> ModelThought:
-    return ModelThought(
-        provider_response_id="msg_1", content=content, metadata={"source": "thinking"}, created_at=at
-    )
+    return ModelThought(provider_response_id="msg_1", content=content, metadata={"source": "thinking"}, created_at=at)
 
 
 def rows(database: Database, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -97,7 +107,7 @@ def other_connection(database: Database) -> sqlite3.Connection:
 class Recording:
     """A writer whose batches are what the test says."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self.database = database
         self.writer = Writer(database, flush_interval=60.0)
         self.writer.start()

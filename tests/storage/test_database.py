@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from playhouse.schema_diff import diff_models
 from aitap.storage import database as module
 from aitap.storage.database import StorageError, execute_many, migrate, migration_status, open_database, transaction
 from aitap.storage.models import MODELS, User
-from tests.storage.making import database_in, other_connection, rows
+from tests.storage.making import other_connection, rows
 
 
 def error_of(url: str, **options: bool) -> str:
@@ -49,7 +50,7 @@ def test_the_migrations_make_what_the_models_say(database: Database, tmp_path: P
 
 
 def test_making_creates_the_folder_and_a_file_only_its_owner_reads(tmp_path: Path) -> None:
-    database_in(tmp_path / "a" / "b").close()
+    open_database(f"sqlite:///{tmp_path}/a/b/aitap.db", migrate=True).close()
     assert (tmp_path / "a" / "b" / "aitap.db").is_file()
     if os.name == "posix":
         assert (tmp_path / "a" / "b" / "aitap.db").stat().st_mode & 0o077 == 0
@@ -60,7 +61,7 @@ def test_making_creates_the_folder_and_a_file_only_its_owner_reads(tmp_path: Pat
 def test_a_path_is_taken_literally(tmp_path: Path, name: str) -> None:
     if os.name == "nt" and "?" in name:
         pytest.skip("not a file name here")
-    database_in(tmp_path, name).close()
+    open_database(f"sqlite:///{tmp_path}/{name}", migrate=True).close()
     assert (tmp_path / name).is_file()
 
 
@@ -111,7 +112,8 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     theirs.execute("CREATE TABLE orders (id)")
     theirs.close()
     assert "another program" in error_of(f"sqlite:///{tmp_path}/theirs.db", migrate=True)
-    assert rows(database_in(tmp_path), "SELECT count(*) FROM users") == [(0,)]
+    with contextlib.closing(sqlite3.connect(tmp_path / "theirs.db")) as theirs:
+        assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("orders",)]
 
 
 def test_an_unfinished_schema_wants_migrating(tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_newer_schema_is_refused(database: Database, tmp_path: Path, options: 
 
 def test_status_says_what_was_applied_when(database: Database) -> None:
     status = migration_status(database)
-    assert [name for name, _ in status][0] == "0001_initial"
+    assert status[0][0] == "0001_initial"
     assert all(at and abs(at - datetime.now(UTC)) < timedelta(minutes=5) for _, at in status)
 
 
@@ -199,14 +201,14 @@ def test_a_read_only_database_refuses_writes_and_sees_what_others_write(database
 
 
 def test_a_transaction_that_fails_leaves_nothing_and_names_the_first_cause(database: Database) -> None:
+    sql = "INSERT INTO users VALUES (?, ?, '', NULL, NULL, 0, '2026-01-01')"
     with pytest.raises(IntegrityError), transaction(database):
-        sql = "INSERT INTO users VALUES (?, ?, '', NULL, NULL, 0, '2026-01-01')"
         execute_many(database, sql, [("u", "ann"), ("v", "ann")])
     assert rows(database, "SELECT count(*) FROM users") == [(0,)]
 
+    database.execute_sql("CREATE TABLE filler (a)")
     database.execute_sql("PRAGMA max_page_count = 1")
     with pytest.raises(OperationalError, match="full"), transaction(database):
-        database.execute_sql("CREATE TABLE filler (a)")
         database.execute_sql("INSERT INTO filler VALUES (zeroblob(1000000))")
 
 

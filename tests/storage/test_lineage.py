@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aitap.record import Interception, Lineage, ToolResult
-from aitap.storage.lineage import RETRY_SECONDS
 from tests.storage.making import (
     ANN,
     BEN,
@@ -89,9 +90,8 @@ def test_a_tool_result_says_more_than_a_response_id_and_that_more_than_history(r
     by_response = interception(T0 + 1, token_usages=[tokens("resp")])
     by_history = interception(T0 + 2, lineage=Lineage(history=["u1"]))
     results = [ToolResult(call_id="x", status="ok", size=1)]
-    last = {"previous_response_id": "resp", "history": ["u1", "u2"]}
-    first = interception(T0 + 4, lineage=Lineage(tool_results=results, **last))
-    second = interception(T0 + 5, lineage=Lineage(**last))
+    second = interception(T0 + 5, lineage=Lineage(previous_response_id="resp", history=["u1", "u2"]))
+    first = interception(T0 + 4, lineage=msgspec.structs.replace(second.lineage, tool_results=results))
     recording.batch(by_call, by_response, by_history, first, second)
     assert recording.row(first)["thread_parent_id"] == by_call.id
     assert recording.row(second)["thread_parent_id"] == by_response.id
@@ -174,67 +174,44 @@ def test_a_parent_unknown_at_the_start_is_found_at_the_end(recording: Recording)
 # -- retries
 
 
-def attempt(at: float, took: float | None = 1.0, digest: str = "d", **fields: Any) -> Interception:
-    fields.setdefault("user_prompts", [prompt("hi", at)])
-    return interception(at, took, lineage=Lineage(body_digest=digest), **fields)
-
-
-def prompts(recording: Recording) -> list[tuple[Any, ...]]:
-    return rows(recording.database, "SELECT interception_id FROM aibridge_user_prompts")
-
-
-@pytest.mark.parametrize("outcome", ["failed", "cancelled", "interrupted"])
-def test_the_same_body_again_after_a_failure_is_a_retry(recording: Recording, outcome: str) -> None:
-    """It belongs to the failed one's thread, and the prompt counts once."""
-    a, b = attempt(T0, outcome=outcome), attempt(T0 + 2, outcome=outcome)
-    c = attempt(T0 + 4)
-    for record in (a, b, c):
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_a_retry_belongs_to_the_thread_of_what_it_repeats(recording: Recording, restart: bool) -> None:
+    """A chain of retries of a first request is one thread, whose prompt is that of the first."""
+    a = interception(T0, outcome="failed", user_prompts=[prompt("hi")])
+    b = interception(T0 + 2, outcome="failed", retry_of=a.id, metadata={"prompt_of": a.id})
+    c = call(T0 + 4, "x", retry_of=b.id, metadata={"prompt_of": b.id})
+    d = call(T0 + 6, answers=("x",))
+    for record in (a, b, c, d):
         recording.batch(record)
-    assert recording.row(b)["retry_of"] == a.id
-    assert recording.row(c)["retry_of"] == b.id
-    assert recording.thread(c) == (None, a.id, a.id)
-    assert recording.row(c)["metadata"] == {"prompt_of": a.id}
-    assert prompts(recording) == [(a.id,)]
-    assert rows(recording.database, "SELECT interceptions, threads, prompts FROM aitap_sessions") == [(3, 1, 1)]
+        if restart:
+            recording.restart()
+    assert recording.thread(b) == recording.thread(c) == (None, a.id, a.id)
+    assert recording.row(b)["metadata"] == recording.row(c)["metadata"] == {"prompt_of": a.id}
+    assert recording.thread(d) == (c.id, a.id, a.id)
+    assert rows(recording.database, "SELECT interceptions, threads, prompts FROM aitap_sessions") == [(4, 1, 1)]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"outcome": "completed"}, {}),
-        ({"outcome": "failed", "initiator_id": BEN}, {}),
-        ({"outcome": "failed", "digest": "other"}, {}),
-        ({"outcome": "failed"}, {"at": T0 + RETRY_SECONDS + 1}),
-        ({"outcome": "in_flight", "took": None}, {}),
-    ],
-)
-def test_the_same_body_is_no_retry(recording: Recording, first: dict[str, Any], second: dict[str, Any]) -> None:
-    """...of what was answered, is another's, another body, long ago or not known to have failed."""
-    recording.batch(attempt(T0, **first))
-    b = attempt(**{"at": T0 + 2, **second})
-    recording.batch(b)
-    assert recording.row(b)["retry_of"] is None
-    assert (b.id,) in prompts(recording)
-
-
-def test_a_retry_that_began_before_the_failure_was_known_is_found_at_its_end(recording: Recording) -> None:
-    a, b = attempt(T0, None), attempt(T0 + 2, None)
-    recording.batch(a, b)
-    assert len(prompts(recording)) == 2
-    recording.batch(attempt(T0, 3.0, id=a.id, outcome="cancelled", user_prompts=a.user_prompts))
-    recording.batch(attempt(T0 + 2, 3.0, id=b.id, user_prompts=b.user_prompts))
-    assert recording.row(b)["retry_of"] == a.id
-    assert prompts(recording) == [(a.id,)]
-
-
-def test_a_retry_keeps_the_parent_it_has(recording: Recording) -> None:
+def test_a_retry_has_the_parent_of_what_it_repeats(recording: Recording) -> None:
     a = call(T0, "x")
-    hints = {"tool_results": [ToolResult(call_id="x", status="ok", size=1)], "body_digest": "d"}
-    b = interception(T0 + 2, outcome="failed", lineage=Lineage(**hints))
-    c = interception(T0 + 4, lineage=Lineage(**hints))
-    recording.batch(a, b, c)
-    assert recording.row(c)["retry_of"] == b.id
-    assert recording.thread(c) == (a.id, a.id, a.id)
+    b = call(T0 + 2, answers=("x",), outcome="failed")
+    by_answer = call(T0 + 4, answers=("x",), retry_of=b.id)
+    by_retry = call(T0 + 6, retry_of=b.id)
+    recording.batch(a, b, by_answer, by_retry)
+    assert recording.thread(by_answer) == recording.thread(by_retry) == (a.id, a.id, a.id)
+    assert recording.row(by_retry)["metadata"] == {}
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_a_retry_of_something_unknown_or_anothers_stands_alone(recording: Recording, restart: bool) -> None:
+    theirs = interception(T0, initiator_id=BEN)
+    recording.batch(theirs)
+    if restart:
+        recording.restart()
+    for number, repeated in enumerate((theirs.id, "00000000-0000-7000-8000-000000000000")):
+        record = interception(T0 + 1 + number, retry_of=repeated)
+        recording.batch(record)
+        assert recording.thread(record) == (None, None, record.id)
+        assert recording.row(record)["retry_of"] == repeated
 
 
 # -- sub-agents
@@ -329,24 +306,19 @@ def test_a_subagent_whose_caller_is_not_known_still_says_who_it_is(recording: Re
 # -- in general
 
 
-@st.composite
-def conversations(draw: st.DrawFn) -> list[Interception]:
-    """Threads in which each request answers a tool call of an earlier one, in order of start."""
-    records: list[Interception] = []
-    for number in range(draw(st.integers(2, 9))):
-        before = draw(st.sampled_from([None, *range(number)]))
-        answers = () if before is None else (f"call-{before}",)
-        session = draw(st.sampled_from([None, "s"]))
-        records.append(call(T0 + 2 * number, f"call-{number}", answers=answers, client_session_id=session))
-    return records
-
-
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-@given(records=conversations(), data=st.data())
+@given(
+    answered=st.lists(st.tuples(st.integers(-3, 9), st.sampled_from([None, "s"])), min_size=2, max_size=9),
+    data=st.data(),
+)
 def test_the_order_within_a_batch_and_the_cut_into_batches_do_not_matter(
-    records: list[Interception], data: st.DataObject
+    answered: list[tuple[int, str | None]], data: st.DataObject
 ) -> None:
     """Any order within one batch, any batches in order of start, gives the same threads."""
+    records = [
+        call(T0 + 2 * number, f"call-{number}", answers=(f"call-{before}",), client_session_id=session)
+        for number, (before, session) in enumerate(answered)
+    ]
 
     def written(batches: list[list[Interception]]) -> dict[str, list[tuple[Any, ...]]]:
         with tempfile.TemporaryDirectory() as folder:
@@ -357,8 +329,6 @@ def test_the_order_within_a_batch_and_the_cut_into_batches_do_not_matter(
             content = everything(recording.database)
             recording.database.close()
             return content
-
-    import copy
 
     cut = data.draw(st.integers(0, len(records)))
     parts = [data.draw(st.permutations(part)) for part in (records[:cut], records[cut:]) if part]

@@ -164,11 +164,11 @@ def test_a_rare_model_and_a_common_one_find_the_same_sessions(
     many: tuple[Database, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, _ = many
-    filter = Filter(model=MODELS[1], client="Codex")
-    rare = queries.list_sessions(database, filter, limit=1000)
+    wanted = Filter(model=MODELS[1], client="Codex")
+    rare = queries.list_sessions(database, wanted, limit=1000)
     monkeypatch.setattr(queries, "_RARE", 1)
     assert rare
-    assert queries.list_sessions(database, filter, limit=1000) == rare
+    assert queries.list_sessions(database, wanted, limit=1000) == rare
 
 
 @given(filter=filters, limit=st.integers(1, 250))
@@ -188,10 +188,10 @@ def test_pages_of_sessions_put_together_are_the_list(
     many: tuple[Database, list[dict[str, Any]]], limit: int, user: str
 ) -> None:
     database, _ = many
-    filter = Filter(initiator_id=user)
-    whole = ids(queries.list_sessions(database, filter, limit=1000))
+    mine = Filter(initiator_id=user)
+    whole = ids(queries.list_sessions(database, mine, limit=1000))
     paged: list[str] = []
-    while page := queries.list_sessions(database, filter, limit=limit, after_id=paged[-1] if paged else None):
+    while page := queries.list_sessions(database, mine, limit=limit, after_id=paged[-1] if paged else None):
         paged += ids(page)
     assert paged == whole
     assert len(set(paged)) == len(paged)
@@ -251,9 +251,9 @@ def test_a_known_user_is_named(database: Database) -> None:
 
 
 def test_one_interception_by_id_beginning_or_end(database: Database) -> None:
-    rows = [interception(id=f"019ab3de-6c1f-7d20-8a5e-00000000{n}ab{n}") for n in range(10, 13)]
+    rows = [interception(id=f"019ab3de-6c1f-7d20-8a5e-000000{n}ab{n}") for n in range(10, 13)]
     fill(rows)
-    for part in (rows[1]["id"], rows[1]["id"].upper(), "11ab11", "019ab3de6c1f7d208a5e0000000011", "5e-0000000011ab11"):
+    for part in (rows[1]["id"], rows[1]["id"].upper(), "11ab11", "019ab3de6c1f7d208a5e00000011", "5e-00000011ab11"):
         found = queries.get_interception(database, part)
         assert found is not None, part
         assert found["id"] == rows[1]["id"]

@@ -1,12 +1,37 @@
-"""The languages providers speak. One module a dialect: bytes in, facts out, no I/O."""
+"""The languages providers speak. One module a dialect: bytes in, facts out, no I/O.
+
+``DIALECTS`` is by the names that ``data/providers.toml`` uses. A dialect in an envelope, or under other
+paths, has a name of its own there, and is recorded under the name of the dialect that it is.
+"""
 
 from aitap.capture.dialects.anthropic_messages import AnthropicMessages
+from aitap.capture.dialects.bedrock_converse import BedrockConverse
+from aitap.capture.dialects.bedrock_invoke import BedrockInvoke
+from aitap.capture.dialects.cohere_chat import CohereChat
+from aitap.capture.dialects.google_code_assist import GoogleCodeAssist
+from aitap.capture.dialects.google_generate_content import GoogleGenerateContent
+from aitap.capture.dialects.ollama import Ollama
 from aitap.capture.dialects.openai_chat import OpenAIChat
 from aitap.capture.dialects.openai_responses import OpenAIResponses
+from aitap.capture.dialects.vertex_anthropic import VertexAnthropic
 from aitap.capture.facts import Dialect
 
 __all__ = ["DIALECTS"]
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (AnthropicMessages(), OpenAIChat(), OpenAIResponses())
+    dialect.name: dialect
+    for dialect in (
+        AnthropicMessages(),
+        BedrockConverse(),
+        BedrockInvoke(),
+        CohereChat(),
+        GoogleGenerateContent(),
+        Ollama("ollama.chat"),
+        Ollama("ollama.generate"),
+        OpenAIChat(),
+        OpenAIResponses(),
+    )
+} | {
+    "google.code_assist": GoogleCodeAssist(),
+    "vertex.anthropic": VertexAnthropic(),
 }

@@ -121,7 +121,7 @@ def _outline(item: Raw) -> Message:
     """Who speaks and the text of it; everything else of the message is skipped, not decoded."""
     try:
         message = _light.decode(item)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _message(item)
     if message.role != "user":
         return Message(role="assistant" if message.role == "assistant" else "other")
@@ -221,6 +221,13 @@ _delta = msgspec.json.Decoder(_DeltaEvent)
 _document = msgspec.json.Decoder(_Document)
 _block = msgspec.json.Decoder(_Block)
 
+_TEXT_DELTAS = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta",',
+    b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": %d, "delta": {"type": "text_delta",',
+)
+_MOST_SKIPPED = 64
+"""Each prefix is tried on each event: an answer in ever so many blocks shall not make that dear."""
+
 _TOOLS: dict[str, ToolKind] = {"tool_use": "function", "server_tool_use": "server", "mcp_tool_use": "mcp"}
 
 
@@ -264,25 +271,18 @@ class MessageDecoder:
                 self._on_other(data, at)
 
     def _on_start(self, data: bytes) -> None:
-        try:
-            event = _start.decode(data)
-        except msgspec.DecodeError:
+        event: _Start | None = jsontext.split(data, _start)
+        if event is None:
             return
         self._blocks[event.index] = _Open(event.content_block)
-        if event.content_block.type == "text":
-            # Its deltas are answer text, which is no fact. Providers write JSON with or without blanks.
-            self.skip += (
-                b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,' % event.index,
-                b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": %d,' % event.index,
-            )
+        if event.content_block.type == "text" and len(self.skip) < _MOST_SKIPPED:
+            # Answer text is no fact. Providers write JSON with or without blanks.
+            self.skip = tuple(dict.fromkeys((*self.skip, *(form % event.index for form in _TEXT_DELTAS))))
 
     def _on_delta(self, data: bytes) -> None:
-        try:
-            event = _delta.decode(data)
-        except msgspec.DecodeError:
-            return
-        opened = self._blocks.get(event.index)
-        if opened is None:
+        event: _DeltaEvent | None = jsontext.split(data, _delta)
+        opened = None if event is None else self._blocks.get(event.index)
+        if event is None or opened is None:
             return
         if event.delta.type == "input_json_delta":
             opened.pieces.append(event.delta.partial_json)
@@ -312,6 +312,9 @@ class MessageDecoder:
                 self._on_delta(data)
             case "content_block_stop":
                 self.event(b"content_block_stop", data, at)
+            case None if event.get("error"):
+                # Gateways send errors of their own shape.
+                self._facts.error = _error(event)
 
     def document(self, data: bytes) -> None:
         parts: _Document | None = jsontext.split(data, _document)
@@ -370,9 +373,8 @@ class MessageDecoder:
 
 def _error(event: dict[str, Any]) -> ErrorFact:
     error = as_dict(event.get("error"))
-    return ErrorFact(
-        message=as_str(error.get("message")) or "the provider reported an error", type=as_str(error.get("type"))
-    )
+    message = as_str(error.get("message")) or as_str(event.get("error")) or "the provider reported an error"
+    return ErrorFact(message=message, type=as_str(error.get("type")))
 
 
 def _tool(opened: _Open) -> ToolFact:

@@ -1,14 +1,17 @@
 """OpenAI Chat Completions (``POST /v1/chat/completions``), JSON and event stream, as many vendors speak it.
 
-Protocol facts are OpenAI's public API reference, and of the vendors that follow it (DeepSeek, OpenRouter,
-Qwen, vLLM) where they add a field. A stream ends with ``data: [DONE]``; some vendors leave that out, so a
-finish reason for every choice ends it too. Usage comes in the last chunk that carries any, and only where
-the client asked for it. ``prompt_tokens`` contain cached ones: they are taken out.
+Protocol facts are OpenAI's public API reference, and of the vendors that follow it (Azure, DeepSeek,
+Mistral, OpenRouter, Qwen, vLLM) where they add a field. A stream ends with ``data: [DONE]``; some
+vendors leave that out, so a finish reason for every choice ends it too. Usage comes in the last chunk
+that carries any, and only where the client asked for it. ``prompt_tokens`` contain cached ones: they are
+taken out.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -67,7 +70,7 @@ class OpenAIChat:
 
     name = "openai.chat_completions"
 
-    def request(self, body: bytes, path: str) -> RequestFacts:  # noqa: ARG002 - the body says it all
+    def request(self, body: bytes, path: str) -> RequestFacts:
         parts: _Body | None = jsontext.split(body, _body)
         if parts is None:
             return RequestFacts()
@@ -75,7 +78,7 @@ class OpenAIChat:
         model = value_of(parts.model)
         max_tokens = as_int(value_of(parts.max_completion_tokens))
         facts = RequestFacts(
-            model=model if isinstance(model, str) else "",
+            model=model if isinstance(model, str) and model else _deployment(path),
             streaming=truthy(parts.stream),
             newest=_newest(messages),
             system=_system(messages),
@@ -94,6 +97,15 @@ class OpenAIChat:
 
     def decoder(self, path: str, headers: Mapping[str, str]) -> ChatDecoder:  # noqa: ARG002
         return ChatDecoder()
+
+
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+
+
+def _deployment(path: str) -> str:
+    """Azure names a deployment in the path, and the body may name no model."""
+    match = _DEPLOYMENT.search(path)
+    return unquote(match[1]) if match else ""
 
 
 def _system(messages: list[Raw]) -> str:
@@ -135,7 +147,9 @@ def _message(item: Raw) -> Message:
     if role in ("tool", "function"):
         call_id = as_str(message.get("tool_call_id"))
         text = content if isinstance(content, str) else "".join(map(_part_text, as_list(content)))
-        results = [ToolResult(call_id=call_id, status=None, size=len(text.encode()))] if call_id else []
+        # Cohere's results are documents, not text.
+        size = len(text.encode()) if text or not content else len(msgspec.json.encode(content))
+        results = [ToolResult(call_id=call_id, status=None, size=size)] if call_id else []
         return Message(role="tool", results=results, texts=[text])
     found = Message(role="user" if role == "user" else "assistant" if role == "assistant" else "other")
     if isinstance(content, str):
@@ -178,6 +192,9 @@ def _attachment(part: dict[str, Any]) -> Attachment | None:
                 media_type=as_str(audio.get("format")),
                 bytes=len(as_str(audio.get("data")) or "") * 3 // 4,
             )
+        case "document_url":
+            media, size, uri = data_uri(as_str(part.get("document_url")))
+            return Attachment(type="file", media_type=media, bytes=size, uri=uri)
         case "file":
             file = as_dict(part.get("file"))
             media, size, uri = data_uri(as_str(file.get("file_data")))
@@ -240,8 +257,11 @@ class ChatDecoder:
         if (
             self._facts.first_output_at is not None
             and b'"finish_reason":null' in data
+            and b'"finish_reason":"' not in data
+            and b'"index":0' in data
             and b'"content":"' in data
             and b'"tool_calls":[' not in data
+            and b'"function_call":{' not in data
             and b'"reasoning' not in data
             and b'"usage":{' not in data
             and b'"error"' not in data
@@ -279,7 +299,7 @@ class ChatDecoder:
 
     def _delta(self, choice: int, delta: dict[str, Any]) -> None:
         thought = as_str(delta.get("reasoning_content")) or as_str(delta.get("reasoning"))
-        if thought:
+        if thought := thought or _thinking(delta.get("content")):
             self._thought.setdefault(choice, []).append(thought)
         for position, item in enumerate(as_list(delta.get("tool_calls"))):
             call = as_dict(item)
@@ -310,7 +330,7 @@ class ChatDecoder:
         facts = self._facts
         ended = self._done or (self._finished and not self._open)
         facts.complete = ended and facts.error is None
-        facts.usage = None if self._usage is None else _usage(self._usage)
+        facts.usage = None if self._usage is None else _usage(self._usage, partial=not ended)
         facts.thoughts = [
             ThoughtFact("reasoning_content", "".join(pieces)) for _, pieces in sorted(self._thought.items())
         ]
@@ -327,6 +347,12 @@ class ChatDecoder:
         return facts
 
 
+def _thinking(content: Any) -> str:
+    """What a model of Mistral's thinks: parts of the content, which is a list then."""
+    thoughts = [as_dict(part).get("thinking") for part in as_list(content)]
+    return "".join(_part_text(piece) for thought in thoughts for piece in as_list(thought))
+
+
 def _has_output(delta: dict[str, Any]) -> bool:
     return any(
         delta.get(key)
@@ -341,8 +367,9 @@ def error_fact(document: Any) -> ErrorFact:
         return ErrorFact(message=error)
     error = as_dict(error)
     message = as_str(error.get("message")) or as_str(error.get("detail")) or "the provider reported an error"
-    kind = error.get("type") or error.get("code") or error.get("status")
-    return ErrorFact(message=message, type=str(kind) if kind is not None else None)
+    # A type may be as little as "tokens" beside a code that tells more, and that of an event is only "error".
+    words = [str(word) for word in map(error.get, ("type", "code", "status")) if word and word != "error"]
+    return ErrorFact(message=message, type=" ".join(words)[:200] or None)
 
 
 _NAMES = {
@@ -355,21 +382,24 @@ _NAMES = {
 }
 
 
-def _usage(counters: dict[str, Any]) -> UsageFact:
+def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
     details = as_dict(counters.get("prompt_tokens_details"))
     cached = as_int(details.get("cached_tokens"))
     if cached is None:  # DeepSeek and Moonshot put it beside, not inside
         cached = as_int(counters.get("prompt_cache_hit_tokens")) or as_int(counters.get("cached_tokens")) or 0
     written = as_int(details.get("cache_write_tokens")) or 0
     prompt = as_int(counters.get("prompt_tokens")) or 0
+    extra: dict[str, Any] = {
+        _NAMES.get(path, path): number
+        for path, number in jsontext.flat_numbers(counters).items()
+        if path not in ("prompt_tokens", "completion_tokens")
+    }
+    if partial:
+        extra["partial"] = True
     return UsageFact(
         input_tokens=max(prompt - cached - written, 0),
         output_tokens=as_int(counters.get("completion_tokens")) or 0,
         cache_read_input_tokens=cached,
         cache_write_input_tokens=written,
-        extra={
-            _NAMES.get(path, path): number
-            for path, number in jsontext.flat_numbers(counters).items()
-            if path not in ("prompt_tokens", "completion_tokens")
-        },
+        extra=extra,
     )

@@ -61,7 +61,7 @@ _body = msgspec.json.Decoder(_Body)
 _item = msgspec.json.Decoder(_Item)
 
 # What the model said or did: the newest turn begins after the last of these.
-_MODEL_ITEMS = ("reasoning", "item_reference", "compaction")
+_MODEL_ITEMS = ("reasoning", "item_reference", "compaction", "mcp_list_tools", "mcp_approval_request")
 
 
 class OpenAIResponses:
@@ -86,8 +86,7 @@ class OpenAIResponses:
             streaming=truthy(parts.stream),
             newest=newest,
             system=(as_str(value_of(parts.instructions)) or _system(items))[:2000],
-            has_tools=len(parts.tools) > len(b"[]")
-            or any(b'"additional_tools"' in bytes(memoryview(item)[:400]) for item in items[:2]),
+            has_tools=len(parts.tools) > len(b"[]") or _offers_tools(items),
             max_tokens=as_int(value_of(parts.max_output_tokens)),
             output_schema=b"json_schema" in bytes(parts.text),
             prewarm=bytes(parts.generate) == b"false",
@@ -197,6 +196,7 @@ class _Response(msgspec.Struct):
     usage: Raw = _NONE
     error: Raw = _NONE
     incomplete_details: Raw = _NONE
+    input_tokens: Raw = _NONE
 
 
 class _Event(msgspec.Struct):
@@ -300,7 +300,8 @@ class ResponsesDecoder:
         response: _Response | None = jsontext.split(data, _response)
         if response is None:
             return
-        if (response.output or response.usage or response.status) and (response.id or response.object):
+        whole = response.output or response.usage or response.status or response.input_tokens
+        if whole and (response.id or response.object):
             self._read(Raw(data), final=True)
         elif response.error:
             self._facts.error = error_fact(value_of(data))
@@ -366,9 +367,6 @@ _KINDS: dict[str, ToolKind] = {"function_call": "function", "custom_tool_call": 
 def _tool(item: _Output) -> ToolFact:
     item_id = as_str(value_of(item.id))
     call_id = as_str(value_of(item.call_id)) or item_id
-    kind: ToolKind = {"function_call": "function", "custom_tool_call": "custom", "mcp_call": "mcp"}.get(
-        item.type, "server"
-    )  # type: ignore[assignment]
     status = as_str(value_of(item.status))
     error = value_of(item.error)
     metadata: dict[str, Any] = {}
@@ -385,7 +383,7 @@ def _tool(item: _Output) -> ToolFact:
     return ToolFact(
         tool=as_str(value_of(item.name)) or item.type.removesuffix("_call"),
         input=_input(item),
-        kind=kind,
+        kind=_KINDS.get(item.type, "server"),
         call_id=call_id,
         item_id=item_id,
         server_url=as_str(value_of(item.server_url)),

@@ -21,6 +21,7 @@ __all__ = ["CodingError", "ContentDecoder", "decode_all", "decoder_for"]
 
 _LIMIT = 512 * 1024 * 1024
 _PIECE = 1024 * 1024
+_MAX_STAGES = 8
 
 
 class CodingError(ValueError):
@@ -44,13 +45,23 @@ class _Zlib:
     def __init__(self, wbits: int) -> None:
         self._wbits = wbits
         self._inflate = zlib.decompressobj(wbits)
-        self._fresh = True
+        self._head: bytes | None = b"" if wbits == zlib.MAX_WBITS else None
         self._between = False
         self._over = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        while data and not self._over:
-            if self._between:
+        if self._head is not None:
+            data = self._head + data
+            if len(data) < 2:
+                self._head = data
+                return
+            self._head = None
+            if not _has_zlib_header(data):
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        piece = b""
+        # A piece of full size may leave some of its match inside the decompressor, with no input left.
+        while (data or len(piece) == _PIECE) and not self._over:
+            if self._between and data:
                 self._between = False
                 if data[0] != 0x1F or self._wbits != 16 + zlib.MAX_WBITS:
                     self._over = True
@@ -59,16 +70,16 @@ class _Zlib:
             try:
                 piece = self._inflate.decompress(data, _PIECE)
             except zlib.error as error:
-                if not (self._fresh and self._wbits == zlib.MAX_WBITS):
-                    raise CodingError(str(error)) from None
-                self._wbits = -zlib.MAX_WBITS
-                self._inflate = zlib.decompressobj(self._wbits)
-                continue
-            self._fresh = False
+                raise CodingError(str(error)) from None
             if piece:
                 yield piece
             self._between = self._inflate.eof
             data = self._inflate.unused_data if self._between else self._inflate.unconsumed_tail
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """RFC 1950, 2.2: method 8, a window of at most 32 KiB, and a check sum over both bytes."""
+    return data[0] & 0x0F == 8 and data[0] >> 4 <= 7 and (data[0] << 8 | data[1]) % 31 == 0
 
 
 class _Brotli:
@@ -79,9 +90,15 @@ class _Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
-            for start in range(0, len(data), 4096):
-                if piece := self._decompressor.process(data[start : start + 4096]):
+            if hasattr(self._decompressor, "can_accept_more_data"):
+                piece = self._decompressor.process(data, output_buffer_limit=_PIECE)
+                while piece:
                     yield piece
+                    piece = self._decompressor.process(b"", output_buffer_limit=_PIECE)
+                return
+            # Before 1.2 only the input can be bounded. Some 26 bytes are enough for 16 MiB.
+            for start in range(0, len(data), 256):
+                yield self._decompressor.process(data[start : start + 256])
         except brotli.error as error:
             raise CodingError(str(error) or "not brotli") from None
 
@@ -95,8 +112,9 @@ class _Zstandard:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
-            for start in range(0, len(data), 4096):
-                rest = data[start : start + 4096]
+            # Four bytes are enough for a block of 128 KiB, and only the input can be bounded.
+            for start in range(0, len(data), 1024):
+                rest = data[start : start + 1024]
                 while rest:
                     if piece := self._frame.decompress(rest):
                         yield piece
@@ -124,6 +142,8 @@ class _Chain:
     def _through(self, stage: ContentDecoder, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             for decoded in stage.feed(piece):
+                if not decoded:
+                    continue
                 self._left -= len(decoded)
                 if self._left < 0:
                     raise CodingError("the body expands past the limit")
@@ -133,7 +153,7 @@ class _Chain:
 def decoder_for(content_encoding: str, *, limit: int = _LIMIT) -> ContentDecoder | None:
     """A decoder for this header value; None where there is nothing to undo.
 
-    Raises :class:`CodingError` for a coding nobody knows.
+    Raises :class:`CodingError` for a coding nobody knows and for more of them than anybody uses.
     """
     stages: list[ContentDecoder] = []
     for name in reversed([part.strip().lower() for part in content_encoding.split(",")]):
@@ -150,6 +170,8 @@ def decoder_for(content_encoding: str, *, limit: int = _LIMIT) -> ContentDecoder
                 stages.append(_Zstandard())
             case _:
                 raise CodingError(f"unknown content coding {name[:40]!r}")
+    if len(stages) > _MAX_STAGES:
+        raise CodingError("more content codings than any server applies")
     return _Chain(stages, limit) if stages else None
 
 

@@ -42,7 +42,7 @@ def decode(data: bytes | msgspec.Raw) -> Any:
         pass
     try:
         # Lone surrogates pass json.loads but no database takes them.
-        return json.loads(bytes(data).decode("utf-8", "replace"), object_pairs_hook=_clean_pairs)
+        return _clean(json.loads(bytes(data).decode("utf-8-sig", "replace"), object_pairs_hook=_clean_pairs))
     except (ValueError, RecursionError) as error:
         raise NotJSONError(str(error)[:200]) from None
 

@@ -36,6 +36,7 @@ class SSEParser:
 
     def __init__(self, *, limit: int = 64 * 1024 * 1024) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self.problem: str | None = None
         self.skipped = 0
         self.oversized = 0
         self._limit = limit
@@ -90,7 +91,8 @@ class SSEParser:
 
     def _hold(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size > self._limit and not self._dropping:
+        # Two bytes more than a block may have: line ends before and after it are held, but no part of it.
+        if self._size > self._limit + 2 and not self._dropping:
             self._dropping = True
             self.oversized += 1
         if self._dropping:

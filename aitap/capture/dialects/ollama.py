@@ -1,0 +1,213 @@
+"""Ollama's own API (``POST /api/chat``, ``/api/generate``), JSON lines or one JSON document.
+
+Protocol facts are Ollama's public API reference: it streams unless ``stream`` is false; the last object
+has ``done: true`` and the counters; a tool call comes whole, its arguments as an object, and with an id
+in newer versions only; an error in the midst of a stream is a line of its own. ``prompt_eval_count`` is
+what was evaluated: a prompt that was still in the model's own cache counts less.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aitap.capture.dialects.openai_chat import error_fact
+from aitap.capture.facts import (
+    Attachment,
+    Message,
+    RequestFacts,
+    ResponseFacts,
+    ThoughtFact,
+    ToolFact,
+    UsageFact,
+)
+from aitap.capture.wire import jsontext
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
+from aitap.record import ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Ollama", "OllamaDecoder"]
+
+Raw = msgspec.Raw
+_NONE = Raw(b"")
+
+
+class _Body(msgspec.Struct):
+    model: Raw = _NONE
+    messages: list[Raw] = []
+    prompt: Raw = _NONE
+    images: Raw = _NONE
+    system: Raw = _NONE
+    tools: Raw = _NONE
+    stream: Raw = _NONE
+    options: Raw = _NONE
+    format: Raw = _NONE
+
+
+class _Role(msgspec.Struct):
+    role: str = ""
+
+
+_body = msgspec.json.Decoder(_Body)
+_role = msgspec.json.Decoder(_Role)
+
+
+class Ollama:
+    """The dialects ``ollama.chat`` and ``ollama.generate``: a text to go on with is a conversation of one turn."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def request(self, body: bytes, path: str) -> RequestFacts:  # noqa: ARG002 - the body says it all
+        parts: _Body | None = jsontext.split(body, _body)
+        if parts is None:
+            return RequestFacts(streaming=True)
+        messages = parts.messages
+        if prompt := as_str(value_of(parts.prompt)):
+            newest = [Message(role="user", texts=[prompt], attachments=_images(value_of(parts.images)))]
+        else:
+            newest = _newest(messages)
+        return RequestFacts(
+            model=as_str(value_of(parts.model)) or "",
+            streaming=bytes(parts.stream) != b"false",
+            newest=newest,
+            system=(as_str(value_of(parts.system)) or _system(messages))[:2000],
+            has_tools=len(parts.tools) > len(b"[]") and bytes(parts.tools) != b"null",
+            max_tokens=as_int(as_dict(value_of(parts.options)).get("num_predict")),
+            output_schema=bytes(parts.format).startswith(b"{"),
+            # Loading a model is asked for by a request without words.
+            prewarm=not messages and not prompt,
+            conversation=lambda: [_message(item) for item in messages] or newest,
+        )
+
+    def decoder(self, path: str, headers: Mapping[str, str]) -> OllamaDecoder:  # noqa: ARG002
+        return OllamaDecoder()
+
+
+def _system(messages: list[Raw]) -> str:
+    first = _message(messages[0]) if messages else Message(role="other")
+    return "\n".join(first.texts) if first.role == "other" else ""
+
+
+def _newest(messages: list[Raw]) -> list[Message]:
+    newest = []
+    for item in reversed(messages):
+        role = jsontext.split(item, _role)
+        if role is not None and role.role == "assistant":
+            break
+        newest.append(_message(item))
+    newest.reverse()
+    return newest
+
+
+def _message(item: Raw) -> Message:
+    message = as_dict(value_of(item))
+    text = as_str(message.get("content")) or ""
+    texts = [text] if text else []
+    match message.get("role"):
+        case "user":
+            return Message(role="user", texts=texts, attachments=_images(message.get("images")))
+        case "assistant":
+            calls = [as_dict(as_dict(call).get("function")).get("name") for call in as_list(message.get("tool_calls"))]
+            return Message(role="assistant", texts=texts, calls=[str(name) for name in calls])
+        case "tool":
+            call_id = as_str(message.get("tool_call_id"))
+            results = [ToolResult(call_id=call_id, status=None, size=len(text.encode()))] if call_id else []
+            return Message(role="tool", texts=texts, results=results)
+    return Message(role="other", texts=texts)
+
+
+def _images(value: Any) -> list[Attachment]:
+    return [Attachment(type="image", bytes=len(data) * 3 // 4) for data in as_list(value) if isinstance(data, str)]
+
+
+class _Function(msgspec.Struct):
+    name: str = ""
+    arguments: Raw = _NONE
+
+
+class _Call(msgspec.Struct):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Answer(msgspec.Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Line(msgspec.Struct):
+    model: str | None = None
+    message: _Answer | None = None
+    response: str | None = None
+    thinking: str | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    error: Raw = _NONE
+
+
+_line = msgspec.json.Decoder(_Line)
+
+
+class OllamaDecoder:
+    """Decoder of one answer."""
+
+    def __init__(self) -> None:
+        self.skip: tuple[bytes, ...] = ()
+        self._facts = ResponseFacts()
+        self._thought: list[str] = []
+        self._done = False
+
+    def event(self, kind: bytes, data: bytes, at: float) -> None:  # noqa: ARG002
+        line: _Line | None = jsontext.split(data, _line)
+        if line is None:
+            return
+        facts = self._facts
+        if line.error and (error := value_of(line.error)):
+            facts.error = error_fact({"error": error})
+        facts.model = facts.model or line.model
+        message = line.message or _Answer()
+        if thinking := message.thinking or line.thinking:
+            self._thought.append(thinking)
+        facts.tools += [_tool(call.id, call.function) for call in message.tool_calls or () if call.function is not None]
+        if facts.first_output_at is None and (thinking or message.content or message.tool_calls or line.response):
+            facts.first_output_at = at
+        if line.done:
+            self._done = True
+            facts.stop_reason = line.done_reason
+            facts.usage = _usage(as_dict(value_of(data)))
+
+    def document(self, data: bytes) -> None:
+        # Lines that are not declared as such are a document that does not parse.
+        pieces = [data] if isinstance(value_of(data), dict) else data.splitlines()
+        for piece in pieces:
+            self.event(b"line", piece, 0.0)
+        self._facts.first_output_at = None
+
+    def facts(self) -> ResponseFacts:
+        facts = self._facts
+        facts.complete = self._done and facts.error is None
+        facts.thoughts = [ThoughtFact("thinking", "".join(self._thought))] if self._thought else []
+        return facts
+
+
+def _tool(call_id: str | None, function: _Function) -> ToolFact:
+    text = as_str(value_of(function.arguments))
+    arguments = jsontext.raw_text(function.arguments) if text is None else text
+    return ToolFact(tool=function.name, input=arguments, call_id=call_id or None)
+
+
+def _usage(line: dict[str, Any]) -> UsageFact | None:
+    read = as_int(line.get("prompt_eval_count"))
+    written = as_int(line.get("eval_count"))
+    if read is None and written is None:
+        return None
+    return UsageFact(
+        input_tokens=read or 0,
+        output_tokens=written or 0,
+        extra={name: number for name, number in jsontext.flat_numbers(line).items() if name.endswith("_duration")},
+    )

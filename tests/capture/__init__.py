@@ -1,0 +1,1 @@
+"""The capture side: bytes in, records out."""

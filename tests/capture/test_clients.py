@@ -1,0 +1,343 @@
+"""Who speaks: client, version, session, agent and purpose."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitap.capture.clients import Client, Clients
+from aitap.capture.facts import RequestFacts
+from tests.capture.making import dump
+
+CLIENTS = Clients()
+TABLE = tomllib.loads(resources.files("aitap.capture").joinpath("data/clients.toml").read_text("utf-8"))
+
+ID = "8f8a8344-c0c9-4e45-89b7-0be9ca537540"
+OTHER = "01a1f98f-12db-74c3-b917-ba8b22163c86"
+
+
+def identify(headers: dict[str, str], **facts: Any) -> Client:
+    return CLIENTS.identify(headers, RequestFacts(**facts))
+
+
+def agent(value: str, **headers: str) -> dict[str, str]:
+    return {"user-agent": value} | {name.replace("_", "-"): text for name, text in headers.items()}
+
+
+STAINLESS = {"x-stainless-lang": "js", "x-stainless-package-version": "0.94.0"}
+
+# name, version, session, headers, facts
+CASES: list[tuple[str | None, str | None, str | None, dict[str, str], dict[str, Any]]] = [
+    ("Mux", "0.4.1", ID, agent("mux/0.4.1", x_mux_workspace_id=ID), {}),
+    ("Claude Code", "2.1.329", ID, agent("claude-cli/2.1.329 (external, cli)", x_claude_code_session_id=ID), {}),
+    (
+        "Claude Code",
+        "2.1.329",
+        ID,
+        agent("claude-cli/2.1.329 (external, sdk-py, agent-sdk/0.2.186)"),
+        {"body_ids": {"metadata.user_id": dump({"device_id": "d", "session_id": ID}).decode()}},
+    ),
+    (
+        "Claude Code",
+        "1.0.60",
+        ID,
+        agent("claude-cli/1.0.60 (external, cli)"),
+        {"body_ids": {"metadata.user_id": f"user_abc_account__session_{ID}"}},
+    ),
+    (
+        "Codex",
+        "0.169.0",
+        ID,
+        agent("codex_exec/0.169.0 (Debian 12.0.0; x86_64) xterm-256color (codex_exec; 0.169.0)", session_id=ID),
+        {},
+    ),
+    ("Codex", "0.169.0", ID, {**agent("codex-tui/0.169.0 (Debian 12.0.0; x86_64)"), "session_id": ID}, {}),
+    (
+        "Codex",
+        "0.169.0",
+        ID,
+        agent("codex_cli_rs/0.169.0", x_codex_turn_metadata=dump({"session_id": ID, "thread_id": OTHER}).decode()),
+        {},
+    ),
+    ("Codex", "0.50.0", ID, agent("codex_vscode/0.50.0"), {"body_ids": {"client_metadata.session_id": ID}}),
+    ("Codex", "0.20.0", ID, {**agent("codex_cli_rs/0.20.0"), "conversation_id": ID}, {}),
+    ("Zed", "0.210.0", None, agent("Zed/0.210.0 (linux; x86_64)"), {}),
+    ("GitHub Copilot (VS Code)", "0.32.1", ID, agent("GitHubCopilotChat/0.32.1", x_interaction_id=ID), {}),
+    (
+        "GitHub Copilot (CLI)",
+        "1.0.102",
+        ID,
+        agent("copilot/1.0.102 (linux v24.20.0) term/unknown client/github/cli", x_client_session_id=ID),
+        {},
+    ),
+    (
+        "GitHub Copilot (CLI)",
+        None,
+        None,
+        agent("Anthropic/JS 0.94.0", x_initiator="user", x_interaction_type="conversation-user", **STAINLESS),
+        {},
+    ),
+    (
+        "Kilo Code",
+        "7.7.9",
+        "ses_1",
+        agent("kilo/latest/7.7.9/cli ai-sdk/provider-utils/4.0.27 runtime/bun/1.3.14", x_session_id="ses_1"),
+        {},
+    ),
+    ("Kilo Code", "4.99.0", ID, agent("Kilo-Code/4.99.0", x_kilocode_taskid=ID), {}),
+    ("Kilo Code", None, ID, {"originator": "kilo-code", "x-kilocode-taskid": ID}, {}),
+    ("Roo Code", "3.28.0", None, agent("roo-code/3.28.0"), {}),
+    ("Roo Code", None, None, agent("OpenAI/JS 5.12.2", originator="roo-code"), {}),
+    ("Coder Agents", "2.30.0", ID, agent("coder-agents/2.30.0", x_coder_chat_id=ID), {}),
+    ("Charm Crush", "0.96.1", None, agent("Charm Crush/0.96.1 (https://charm.land/crush)"), {}),
+    ("Cursor", "2.1.0", None, agent("connect-es/1.6.1", x_cursor_client_version="2.1.0"), {}),
+    (
+        "Gemini CLI",
+        "0.61.0",
+        ID,
+        agent("GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64; terminal) google-api-nodejs-client/10.9.0"),
+        {"body_ids": {"request.session_id": ID}},
+    ),
+    ("Gemini CLI", "0.61.0", None, agent("GeminiCLI-tui/0.61.0/gemini-3.1-pro-preview (linux; x64; terminal)"), {}),
+    ("Antigravity", "1.2.3", ID, agent("antigravity/1.2.3 linux/amd64"), {"body_ids": {"request.session_id": ID}}),
+    (
+        "opencode",
+        "1.18.33",
+        "ses_1",
+        agent("opencode/1.18.33 ai-sdk/provider-utils/4.0.46 runtime/bun/1.3.14", x_session_id="ses_1"),
+        {},
+    ),
+    ("opencode", "1.0.1", "ses_1", agent("opencode/1.0.1", x_session_affinity="ses_1"), {}),
+    (
+        "Qwen Code",
+        "0.24.4",
+        ID,
+        agent("QwenCode/0.24.4 (linux; x64)"),
+        {"body_ids": {"prompt_cache_key": f"qwen-code:{ID}"}},
+    ),
+    ("Qwen Code", "0.2.0", ID, agent("QwenCode/0.2.0 (linux; x64)"), {"body_ids": {"metadata.sessionId": ID}}),
+    ("Cline", "3.40.0", ID, agent("Cline/3.40.0", x_task_id=ID), {}),
+    (
+        "Cline",
+        None,
+        None,
+        agent("ai-sdk/anthropic/4.0.42 ai-sdk/provider-utils/5.0.30 runtime/bun/1.3.13"),
+        {"system": "You are Cline, a highly skilled software engineer"},
+    ),
+    ("droid", "0.215.0", None, agent("factory-cli/0.215.0"), {}),
+    ("goose", None, "20261120_1", {"agent-session-id": "20261120_1"}, {}),
+    ("goose", "1.52.0", None, agent("goose/1.52.0"), {}),
+    ("Amp", None, "T-1", agent("Bun/1.4.1", x_amp_installation_id=ID, x_amp_thread_id="T-1"), {}),
+    ("Kimi CLI", "0.60", None, agent("KimiCLI/0.60"), {}),
+    (
+        "Augment",
+        "0.36.0",
+        ID,
+        agent("augment.cli/0.36.0 (commit 7c61e5bb)/noninteractive", x_request_session_id=ID),
+        {},
+    ),
+    ("Continue", "1.5.47", None, agent("Continue/1.5.47"), {}),
+    ("aider", "0.86.2", None, agent("Aider/0.86.2 +https://aider.chat"), {}),
+    ("aider", None, None, agent("litellm/1.81.10"), {"system": "Act as an expert software developer.\nAlways"}),
+    ("LiteLLM", "1.106.2", None, agent("litellm/1.106.2"), {}),
+    ("LangChain", "1.7.7", None, agent("langchain-anthropic/1.7.7"), {}),
+    ("Pydantic AI", "2.68.0", None, agent("pydantic-ai/2.68.0"), {}),
+    (
+        "Vercel AI SDK",
+        "4.0.105",
+        None,
+        agent("ai-sdk-anthropic/4.0.105 ai-sdk-provider-utils/5.0.81 node.js/22"),
+        {},
+    ),
+    ("Vercel AI SDK", "4.0.42", None, agent("ai-sdk/anthropic/4.0.42 ai-sdk/provider-utils/5.0.30"), {}),
+    ("Vercel AI SDK", "7.0.173", None, agent("ai/7.0.173 ai-sdk-anthropic/4.0.105"), {}),
+    ("Anthropic SDK", "1.17.0", None, agent("AsyncAnthropic/Python 1.17.0"), {}),
+    ("Anthropic SDK", "0.91.1", None, agent("Anthropic/JS 0.91.1"), {}),
+    ("OpenAI SDK", "6.26.0", ID, {**agent("OpenAI/JS 6.26.0"), "session_id": ID}, {}),
+    ("OpenAI SDK", "2.54.0", None, agent("AsyncAzureOpenAI/Python 2.54.0"), {}),
+    ("Google GenAI SDK", "3.4.0", None, agent("google-genai-sdk/3.4.0 gl-python/3.12.1 +afc"), {}),
+    ("Boto3", "1.44.5", None, agent("Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux"), {}),
+    ("curl", "7.88.1", None, agent("curl/7.88.1"), {}),
+    (None, None, None, agent("node-fetch"), {}),
+    (None, None, None, {}, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "version", "session", "headers", "facts"), CASES)
+def test_a_client_is_known_with_its_version_and_session(
+    name: str | None, version: str | None, session: str | None, headers: dict[str, str], facts: dict[str, Any]
+) -> None:
+    client = identify(headers, **facts)
+    assert (client.name, client.version, client.session_id) == (name, version, session)
+    assert (client.is_subagent, client.purpose) == (False, "conversation")
+
+
+def test_every_row_of_the_table_has_a_case() -> None:
+    assert {row["name"] for row in TABLE["client"]} == {case[0] for case in CASES if case[0]}
+
+
+@pytest.mark.parametrize(
+    ("headers", "facts", "expected"),
+    [
+        (
+            agent(
+                "claude-cli/2.1.329 (external, cli)",
+                x_claude_code_session_id=ID,
+                x_claude_code_request_class="subagent",
+                x_claude_code_agent_id="agent-1",
+                x_claude_code_agent_type="Explore",
+            ),
+            {},
+            {"session_id": ID, "agent": "agent-1", "agent_type": "Explore"},
+        ),
+        (
+            agent(
+                "codex_exec/0.169.0 (Debian)",
+                session_id=ID,
+                thread_id=OTHER,
+                x_codex_parent_thread_id=ID,
+                x_openai_subagent="collab_spawn",
+            ),
+            {},
+            {"session_id": ID, "agent": OTHER, "parent_agent": ID, "agent_type": "collab_spawn"},
+        ),
+        (
+            agent("opencode/1.18.33", x_session_id="ses_2", x_parent_session_id="ses_1"),
+            {},
+            {"session_id": "ses_1", "agent": "ses_2", "parent_agent": "ses_1"},
+        ),
+        (
+            agent("kilo/latest/7.7.9/cli", x_session_id="ses_2", x_parent_session_id="ses_1"),
+            {},
+            {"session_id": "ses_1", "agent": "ses_2", "parent_agent": "ses_1"},
+        ),
+        (
+            agent(
+                "copilot/1.0.102 (linux v24.20.0) term/unknown",
+                x_client_session_id=ID,
+                x_agent_task_id="b",
+                x_parent_agent_id="a",
+                x_interaction_type="conversation-subagent",
+            ),
+            {},
+            {"session_id": ID, "agent": "b", "parent_agent": "a"},
+        ),
+    ],
+)
+def test_a_sub_agent_is_told_from_the_one_that_started_it(
+    headers: dict[str, str], facts: dict[str, Any], expected: dict[str, str]
+) -> None:
+    client = identify(headers, **facts)
+    assert client.is_subagent
+    assert {name: getattr(client, name) for name in expected} == expected
+
+
+def test_a_main_agent_has_an_id_and_is_no_sub_agent() -> None:
+    headers = agent("codex_exec/0.169.0 (Debian)", session_id=ID, thread_id=ID, x_codex_window_id=f"{ID}:0")
+    assert (identify(headers).agent, identify(headers).is_subagent) == (ID, False)
+    headers = agent("copilot/1.0.102", x_agent_task_id="a", x_interaction_type="conversation-agent")
+    assert (identify(headers).agent, identify(headers).is_subagent) == ("a", False)
+
+
+# reason, purpose, headers, facts
+PURPOSES: list[tuple[str, str, dict[str, str], dict[str, Any]]] = [
+    ("prewarm", "auxiliary", agent("codex_exec/0.169.0"), {"prewarm": True}),
+    (
+        "prewarm",
+        "auxiliary",
+        agent("codex_exec/0.169.0", x_codex_turn_metadata='{"request_kind":"prewarm"}'),
+        {"has_tools": True},
+    ),
+    ("auxiliary", "auxiliary", agent("claude-cli/2.1.329", x_claude_code_request_class="auxiliary"), {}),
+    ("auxiliary", "auxiliary", agent("claude-cli/2.1", x_claude_1p_request_class="summary-extraction"), {}),
+    ("background", "auxiliary", agent("copilot/1.0.102", x_interaction_type="conversation-background"), {}),
+    ("title", "auxiliary", agent("codex-tui/0.169.0", x_codex_turn_metadata='{"thread_source":"thread_title"}'), {}),
+    ("title", "auxiliary", {}, {"body_ids": {"client_metadata.thread_source": "thread_title"}}),
+    ("probe", "probe", agent("claude-cli/2.1.329"), {"max_tokens": 1}),
+    ("title", "auxiliary", agent("opencode/1.18.33"), {"system": "You are a title generator. You output ONLY"}),
+    ("title", "auxiliary", {"agent-session-id": "20261120_1"}, {"system": "Generate a short title for this chat"}),
+    ("title", "auxiliary", {}, {"system": "Summarize this coding conversation in under 50 characters."}),
+    ("topic", "auxiliary", {}, {"system": "Analyze if this message indicates a new conversation topic."}),
+    ("routing", "auxiliary", agent("GeminiCLI-tui/0.61.0"), {"system": "You are a specialized Task Routing AI. Your"}),
+    (
+        "compaction",
+        "auxiliary",
+        {},
+        {"system": "You are a helpful AI assistant tasked with summarizing conversations."},
+    ),
+    ("web_tool", "auxiliary", agent("GeminiCLI-tui/0.61.0"), {"body_ids": {"tools": "googleSearch"}}),
+    ("loop_check", "auxiliary", {}, {"system": "You are a sophisticated AI diagnostic agent specializing in loops"}),
+    ("edit_repair", "auxiliary", {}, {"system": "You are an expert code-editing assistant specializing in repair"}),
+]
+
+
+@pytest.mark.parametrize(("reason", "purpose", "headers", "facts"), PURPOSES)
+def test_a_request_nobody_made_has_another_purpose(
+    reason: str, purpose: str, headers: dict[str, str], facts: dict[str, Any]
+) -> None:
+    client = identify(headers, **facts)
+    assert (client.purpose, client.purpose_reason) == (purpose, reason)
+
+
+def test_every_purpose_of_the_table_has_a_case() -> None:
+    assert {rule["reason"] for rule in TABLE["purpose"]} == {case[0] for case in PURPOSES}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"max_tokens": 1, "has_tools": True},
+        {"max_tokens": 2},
+        {"system": "You are a title generator.", "has_tools": True},
+        {"system": "Later: generate a short title"},
+        {"body_ids": {"tools": "googleSearch"}},
+    ],
+)
+def test_what_only_looks_like_one_is_conversation(facts: dict[str, Any]) -> None:
+    assert identify({}, **facts).purpose == "conversation"
+
+
+def test_a_session_id_that_is_blank_or_not_there_is_none() -> None:
+    assert identify(agent("claude-cli/2.1", x_claude_code_session_id="  ")).session_id is None
+    for user_id in ("user_1", "{", '{"session_id":5}', '{"session_id":""}', "[]"):
+        assert identify(agent("claude-cli/2.1"), body_ids={"metadata.user_id": user_id}).session_id is None
+
+
+def test_ids_of_strangers_are_cut() -> None:
+    assert len(identify(agent("claude-cli/2.1", x_claude_code_session_id="x" * 9999)).session_id or "") == 256
+
+
+def test_the_first_row_that_fits_names_the_client() -> None:
+    table = {
+        "client": [
+            {"name": "by header", "header": "header:x-a=1", "version": "header:x-v", "session": ["body:id#k"]},
+            {"name": "by both", "user_agent": "^tool", "system": "^You"},
+            {"name": "by agent", "user_agent": "^tool(?:/(?P<version>.+))?"},
+        ],
+        "purpose": [],
+    }
+    clients = Clients(table)
+    facts = RequestFacts(system="You", body_ids={"id": '{"k":"s"}'})
+    named = clients.identify({"user-agent": "tool/1", "x-a": "1", "x-v": "9"}, facts)
+    assert (named.name, named.version, named.session_id) == ("by header", "9", "s")
+    assert clients.identify({"user-agent": "Tool/1", "x-a": "2"}, facts).name == "by both"
+    assert clients.identify({"user-agent": "tool/1"}, RequestFacts()).version == "1"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["user-agent", "x-codex-turn-metadata", "session-id", "x-interaction-type", "x-claude-code-session-id"]
+        ),
+        st.text() | st.sampled_from(["codex_exec/1", "claude-cli/1", '{"session_id":[1]}', "{" * 50]),
+    ),
+    st.dictionaries(st.sampled_from(["metadata.user_id", "prompt_cache_key"]), st.text()),
+    st.text(),
+)
+def test_any_header_and_any_id_is_answered(headers: dict[str, str], ids: dict[str, str], system: str) -> None:
+    assert identify(headers, body_ids=ids, system=system).purpose in ("conversation", "auxiliary", "probe")

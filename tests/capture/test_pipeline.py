@@ -1,0 +1,200 @@
+"""From the event loop to the decoding thread and on to the writer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aitap.capture.exchange import Exchange
+from aitap.capture.pipeline import Pipeline
+from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.routes import Route
+from tests.capture.making import CHAT, MESSAGES, Records, answers, cut, dump, sse, user
+
+BODY = dump({"model": "m", "stream": True, "messages": [user("do it")]})
+STREAM = sse(MESSAGES, answers(MESSAGES))
+HEADERS = ((b"Content-Type", b"text/event-stream"), (b"Request-Id", b"req_1"))
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+Start = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def start(records: Records) -> Iterator[Start]:
+    started: list[Pipeline] = []
+
+    def begin(*, announce_after: float = 60.0, **options: Any) -> Pipeline:
+        environment = Environment("00000000-0000-4000-8000-000000000001", "metadata+prompt")
+        pipeline = Pipeline(environment, records, announce_after=announce_after, **options)
+        pipeline.start()
+        started.append(pipeline)
+        return pipeline
+
+    yield begin
+    for pipeline in started:
+        assert pipeline.close(10)
+
+
+def head(api: str = MESSAGES) -> RequestHead:
+    return RequestHead(Route("v", "i", api), "POST", "h", "/", "", "HTTP/1.1", {}, time.time())
+
+
+def exchange(pipeline: Pipeline, *, answer: bytes = STREAM, ended: bool = True) -> Exchange:
+    found = Exchange(pipeline, head)
+    found.begin(BODY, time.time())
+    found.respond(200, HEADERS, time.time())
+    for piece in cut(answer, range(0, len(answer), 100)):
+        found.tap(piece)
+    if ended:
+        found.end(time.time())
+    return found
+
+
+def test_an_exchange_becomes_one_record(start: Start, records: Records) -> None:
+    exchange(start())
+    (record,) = records.wait(1)
+    assert (record.outcome, record.model, record.provider_request_id) == ("completed", "m", "req_1")
+    assert len(record.tool_usages) == 2
+
+
+def test_a_tap_gives_back_the_very_bytes_it_was_given(start: Start) -> None:
+    found = Exchange(start(), head)
+    for data in (b"", b"data: 1\n\n"):
+        assert found.tap(data) is data
+
+
+def test_exchanges_at_the_same_time_are_kept_apart(start: Start, records: Records) -> None:
+    pipeline = start()
+    several = [Exchange(pipeline, head) for _ in range(20)]
+    for number, one in enumerate(several):
+        one.begin(dump({"model": f"m{number}", "messages": [user(f"prompt {number}")]}), time.time())
+        one.respond(200, HEADERS, time.time())
+    for piece in cut(STREAM, range(0, len(STREAM), 50)):
+        for one in several:
+            one.tap(piece)
+    for one in several:
+        one.end(time.time())
+    found = {record.model: record for record in records.wait(20)}
+    assert len(found) == 20
+    for number in range(20):
+        record = found[f"m{number}"]
+        assert (record.outcome, record.user_prompts[0].prompt) == ("completed", f"prompt {number}")
+
+
+def test_an_exchange_ends_once(start: Start, records: Records) -> None:
+    pipeline = start()
+    found = exchange(pipeline)
+    found.end(time.time(), failure="again")
+    found.tap(b"late")
+    exchange(pipeline)
+    assert [record.outcome for record in records.wait(2)] == ["completed", "completed"]
+    assert len(records.all) == 2
+
+
+def test_an_exchange_that_lasts_is_announced_and_then_recorded_under_the_same_id(
+    start: Start, records: Records
+) -> None:
+    found = exchange(start(announce_after=0.01), ended=False)
+    (first,) = records.wait(1)
+    assert (first.outcome, first.ended_at, first.user_prompts[0].prompt) == ("in_flight", None, "do it")
+    found.end(time.time())
+    second = records.wait(2)[1]
+    assert (second.id, second.outcome) == (first.id, "completed")
+
+
+def test_a_short_exchange_is_recorded_once(start: Start, records: Records) -> None:
+    pipeline = start(announce_after=60.0)
+    for _ in range(5):
+        exchange(pipeline)
+    assert [record.outcome for record in records.wait(5)] == ["completed"] * 5
+
+
+def test_closing_decodes_what_is_queued_and_ends_what_is_open(start: Start, records: Records) -> None:
+    timers: list[Callable[[], None]] = []
+    pipeline = start(call_later=lambda delay, call: timers.append(call))
+    exchange(pipeline)
+    exchange(pipeline, answer=STREAM[:900], ended=False)
+    exchange(pipeline, ended=False)
+    assert records.all == []
+    assert pipeline.close(10)
+    assert [record.outcome for record in records.all] == ["completed", "interrupted", "completed"]
+    assert all(record.ended_at is not None for record in records.all)
+
+
+def test_the_thread_is_woken_once_a_tick_however_much_passes(start: Start, records: Records) -> None:
+    timers: list[Callable[[], None]] = []
+    pipeline = start(call_later=lambda delay, call: timers.append(call))
+    exchange(pipeline)
+    exchange(pipeline)
+    assert len(timers) == 1
+    assert records.all == []
+    timers.pop()()
+    records.wait(2)
+    exchange(pipeline)
+    assert len(timers) == 1
+
+
+def test_an_exchange_without_an_answer_is_recorded(start: Start, records: Records) -> None:
+    found = Exchange(start(), head)
+    found.begin(BODY, time.time())
+    found.end(time.time(), failure="connection refused")
+    (record,) = records.wait(1)
+    assert (record.outcome, record.error_message) == ("failed", "connection refused")
+
+
+def test_a_request_that_never_became_whole_is_no_record(start: Start, records: Records) -> None:
+    pipeline = start()
+    found = Exchange(pipeline, head)
+    found.end(time.time(), failure="client went")
+    exchange(pipeline)
+    assert [record.outcome for record in records.wait(1)] == ["completed"]
+
+
+def test_a_mistake_of_ours_costs_one_record_and_says_so(
+    start: Start, records: Records, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    pipeline = start()
+    with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr("aitap.capture.recording.Recording.feed", broken)
+        exchange(pipeline)
+        (record,) = records.wait(1)
+    assert (record.outcome, record.error_type, record.model) == ("failed", "unknown", "m")
+    assert pipeline.decode_errors == 1
+    assert "ZeroDivisionError" in caplog.text
+    exchange(pipeline)
+    assert records.wait(2)[1].outcome == "completed"
+
+
+def test_a_mistake_before_there_is_a_record_is_counted(start: Start, records: Records) -> None:
+    pipeline = start()
+    found = Exchange(pipeline, lambda: head("no such api"))
+    found.begin(BODY, time.time())
+    found.respond(200, HEADERS, time.time())
+    found.tap(STREAM)
+    found.end(time.time())
+    exchange(pipeline)
+    assert [record.outcome for record in records.wait(1)] == ["completed"]
+    assert pipeline.decode_errors == 1
+
+
+def test_header_names_are_matched_without_case_and_the_first_of_several_counts(start: Start, records: Records) -> None:
+    found = Exchange(start(), lambda: head(CHAT))
+    found.begin(BODY, time.time())
+    headers = ((b"CONTENT-type", b"text/event-stream"), (b"X-Request-ID", b"one"), (b"x-request-id", b"two"))
+    found.respond(200, headers, time.time())
+    found.tap(sse(CHAT, answers(CHAT)))
+    found.end(time.time())
+    (record,) = records.wait(1)
+    assert (record.outcome, record.provider_request_id) == ("completed", "one")

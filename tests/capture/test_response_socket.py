@@ -1,0 +1,158 @@
+"""The Responses API over a WebSocket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitap.capture.pipeline import Pipeline
+from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.response_socket import Socket
+from aitap.capture.routes import Route
+from aitap.record import Interception
+from tests.capture.making import RESPONSES, Records, dump, response_events, user
+
+HEADERS = {
+    "user-agent": "codex_exec/0.169.0 (Debian)",
+    "session-id": "s",
+    "thread-id": "s",
+    "x-codex-turn-metadata": '{"session_id":"s","thread_id":"s","request_kind":"prewarm"}',
+}
+
+
+class Wire:
+    """A socket whose steps are taken at once, in the order of the calls."""
+
+    def __init__(self, headers: dict[str, str] | None = None) -> None:
+        self.records = Records()
+        self.pipeline = Pipeline(Environment("me", "metadata+prompt"), self.records, announce_after=60.0)
+        self.socket = Socket(self.pipeline, lambda: self._head(HEADERS if headers is None else headers))
+        self.at = 1000.0
+
+    @staticmethod
+    def _head(headers: dict[str, str]) -> RequestHead:
+        return RequestHead(
+            Route("openai", "openai", RESPONSES), "GET", "api.openai.com", "/v1/responses", "", "HTTP/1.1", headers, 1.0
+        )
+
+    def _pass(self) -> list[Interception]:
+        self.at += 1
+        while self.pipeline.inbox:
+            source, what, at = self.pipeline.inbox.popleft()
+            source.step(what, at)
+        return self.records.all
+
+    def ask(self, **body: Any) -> list[Interception]:
+        return self.client(dump({"type": "response.create", "model": "m", **body}))
+
+    def client(self, content: bytes) -> list[Interception]:
+        self.socket.message(content, self.at, from_client=True)
+        return self._pass()
+
+    def server(self, *contents: bytes) -> list[Interception]:
+        for content in contents:
+            self.socket.message(content, self.at, from_client=False)
+        return self._pass()
+
+    def answer(self) -> list[Interception]:
+        return self.server(*map(dump, response_events([{"type": "message", "role": "assistant", "content": []}])))
+
+    def close(self, *, by_client: bool) -> list[Interception]:
+        self.socket.close(self.at, by_client=by_client)
+        return self._pass()
+
+
+def test_each_turn_is_a_record_with_the_times_of_its_own_messages() -> None:
+    wire = Wire()
+    wire.ask(input=[user("one")], client_metadata={"x-codex-turn-metadata": '{"request_kind":"turn"}'})
+    (first,) = wire.answer()
+    assert (first.outcome, first.started_at, first.ended_at) == ("completed", 1000.0, 1001.0)
+    assert (first.streaming, first.client, first.client_session_id) == (True, "Codex", "s")
+    assert [prompt.prompt for prompt in first.user_prompts] == ["one"]
+    assert first.time_to_first_token == 1.0
+    assert len(first.token_usages) == 1
+    wire.ask(input=[user("two")], client_metadata={"x-codex-turn-metadata": '{"request_kind":"turn"}'})
+    assert wire.answer()[1].started_at == 1002.0
+
+
+def test_what_a_frame_says_of_its_turn_wins_over_the_handshake() -> None:
+    wire = Wire()
+    wire.ask(input=[], generate=False)
+    wire.answer()
+    wire.ask(input=[user("go")], client_metadata={"thread-id": "t", "x-codex-turn-metadata": '{"request_kind":"turn"}'})
+    prewarm, turn = wire.answer()
+    assert (prewarm.purpose, prewarm.metadata["purpose_reason"], prewarm.user_prompts) == ("auxiliary", "prewarm", [])
+    assert (turn.purpose, turn.lineage.agent) == ("conversation", "t")
+
+
+def test_a_frame_with_new_items_alone_goes_on_from_the_response_it_names() -> None:
+    wire = Wire({})
+    item = {"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "ok"}]}
+    wire.ask(previous_response_id="resp_0", input=[item])
+    (record,) = wire.answer()
+    assert (record.lineage.previous_response_id, record.user_prompts) == ("resp_0", [])
+    assert [result.call_id for result in record.lineage.tool_results] == ["c"]
+
+
+def test_an_error_ends_the_turn_and_the_socket_goes_on() -> None:
+    wire = Wire({})
+    wire.ask(input="one")
+    (failed,) = wire.server(dump({"type": "error", "error": {"code": "rate_limit_exceeded", "message": "Slow"}}))
+    assert (failed.outcome, failed.error_type, failed.error_message) == ("failed", "rate_limited", "Slow")
+    wire.ask(input="two")
+    assert [record.outcome for record in wire.answer()] == ["failed", "completed"]
+
+
+def test_answers_go_to_the_requests_in_their_order() -> None:
+    wire = Wire({})
+    wire.ask(input="one")
+    wire.ask(input="two")
+    wire.answer()
+    assert [record.user_prompts[0].prompt for record in wire.answer()] == ["one", "two"]
+
+
+def test_a_client_that_never_waits_does_not_fill_memory() -> None:
+    wire = Wire({})
+    for _ in range(200):
+        wire.ask(input="again")
+    assert len(wire.records.all) >= 100
+
+
+def test_what_is_open_at_the_close_is_cancelled_failed_or_interrupted() -> None:
+    for by_client, outcome in ((True, "cancelled"), (False, "failed")):
+        wire = Wire({})
+        wire.ask(input="one")
+        assert [record.outcome for record in wire.close(by_client=by_client)] == [outcome]
+    wire = Wire({})
+    wire.ask(input="one")
+    wire.socket.stop(2000.0)
+    assert [record.outcome for record in wire.records.all] == ["interrupted"]
+
+
+_frames = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from(
+        [
+            b'{"type":"response.create","model":"m","input":"hi"}',
+            b'{"type":"response.create","client_metadata":{"session_id":5,"x":"y"}}',
+            b'{"type":5}',
+            b"[]",
+            *map(dump, response_events()),
+            b'{"type":"error"}',
+        ]
+    ),
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), _frames), max_size=20))
+def test_any_frames_either_way_never_raise_and_every_turn_ends(frames: list[tuple[bool, bytes]]) -> None:
+    wire = Wire()
+    asked = 0
+    for from_client, content in frames:
+        asked += from_client and content.startswith(b'{"type":"response.create"')
+        _ = wire.client(content) if from_client else wire.server(content)
+    found = wire.close(by_client=True)
+    assert len(found) == asked
+    assert all(record.ended_at is not None for record in found)

@@ -1,0 +1,72 @@
+"""From host and path to provider and dialect."""
+
+from __future__ import annotations
+
+import pytest
+
+from aitap.capture.dialects import DIALECTS
+from aitap.capture.provider_rows import builtin_table
+from aitap.capture.routes import Route, Router
+from tests.capture.making import CHAT, MESSAGES, RESPONSES
+
+ROUTER = Router()
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "route"),
+    [
+        ("api.anthropic.com", "/v1/messages", Route("anthropic", "anthropic", MESSAGES)),
+        ("api.anthropic.com", "/v1/messages/count_tokens", Route("anthropic", "anthropic", MESSAGES, "auxiliary")),
+        ("api.openai.com", "/v1/chat/completions", Route("openai", "openai", CHAT)),
+        ("eu.api.openai.com", "/v1/responses", Route("openai", "openai", RESPONSES)),
+        ("api.openai.com", "/v1/responses/compact", Route("openai", "openai", RESPONSES, "auxiliary")),
+        ("api.openai.com", "/v1/responses/input_tokens", Route("openai", "openai", RESPONSES, "auxiliary")),
+        ("chatgpt.com", "/backend-api/codex/responses", Route("openai", "chatgpt", RESPONSES)),
+        ("api.githubcopilot.com", "/chat/completions", Route("copilot", "copilot", CHAT)),
+        ("api.individual.githubcopilot.com", "/v1/messages", Route("copilot", "copilot", MESSAGES)),
+        ("api.business.githubcopilot.com", "/responses", Route("copilot", "copilot", RESPONSES)),
+        ("openrouter.ai", "/api/v1/chat/completions", Route("openai", "openrouter", CHAT)),
+        ("api.deepseek.com", "/chat/completions", Route("openai", "deepseek", CHAT)),
+        ("api.groq.com", "/openai/v1/chat/completions", Route("openai", "groq", CHAT)),
+    ],
+)
+def test_a_call_of_a_model_is_known_by_host_and_path(host: str, path: str, route: Route) -> None:
+    assert ROUTER.route(host, path) == route
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("api.anthropic.com", "/v1/models"),
+        ("api.anthropic.com", "/api/event_logging/v2/batch"),
+        ("api.anthropic.com", "/v1/messages/batches"),
+        ("api.anthropic.com", "/x/v1/messages"),
+        ("api.openai.com", "/v1/embeddings"),
+        ("api.openai.com", "/v1/responses/resp_1/cancel"),
+        ("chatgpt.com", "/backend-api/codex/models"),
+        ("chatgpt.com", "/v1/responses"),
+        ("api.individual.githubcopilot.com", "/models"),
+        ("example.com", "/v1/messages"),
+        ("api.anthropic.com.example.com", "/v1/messages"),
+        ("notgithubcopilot.com", "/chat/completions"),
+        ("127.0.0.1", "/mcp"),
+        ("", ""),
+    ],
+)
+def test_everything_else_is_no_call_of_a_model(host: str, path: str) -> None:
+    assert ROUTER.route(host, path) is None
+
+
+def test_every_row_of_the_table_leads_to_a_dialect() -> None:
+    table = builtin_table()
+    names = [row["name"] for row in table["provider"]]
+    assert len(names) == len(set(names))
+    assert {row["routes"] for row in table["provider"]} <= set(table["routes"])
+    assert {route["api"] for routes in table["routes"].values() for route in routes} <= set(DIALECTS)
+
+
+def test_the_memory_of_strangers_is_bounded() -> None:
+    router = Router()
+    for number in range(10_000):
+        router.route(f"{number}.example.com", "/")
+    assert router.route.cache_info().currsize < 10_000

@@ -1,0 +1,176 @@
+"""What holds for every command: help, one-line failures, statuses, and a fast start."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from aitap import __version__
+from aitap.certs.authority import DEFAULT_CONFDIR, ensure_authority
+from aitap.export.cli import COMMANDS, main
+from tests.export.conftest import Invoke, Written
+
+
+def every_command(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from every_command(child, (*path, name))
+
+
+ALL = dict(every_command(main))
+
+
+def test_the_commands_are_those_of_this_issue_and_no_others() -> None:
+    assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
+        *("run", "exec", "env", "ca show", "ca bundle"),
+        *("interceptions list", "interceptions show", "sessions list", "sessions show"),
+        *("models", "clients", "providers", "export", "prune", "tail"),
+        *("db migrate", "db status", "db check"),
+    }
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_and_every_option_says_what_it_does(path: tuple[str, ...], invoke: Invoke) -> None:
+    command = ALL[path]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.help.endswith((".", "]")), parameter.help
+    assert invoke(*path, "--help").stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, command in ALL.items() if isinstance(command, click.Group)], ids=" ".join
+)
+def test_a_group_alone_shows_its_help(path: tuple[str, ...], invoke: Invoke) -> None:
+    assert "Commands:" in invoke(*path).stdout
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").stdout.strip().endswith(__version__)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("bogus", 2, "No such command 'bogus'"),
+        ("usage", 2, "No such command 'usage'"),
+        ("interceptions bogus", 2, "No such command 'bogus'"),
+        ("interceptions list --bogus", 2, "--bogus"),
+        ("interceptions list --limit 0", 2, "1<=x<=1000"),
+        ("interceptions list --limit 1001", 2, "1<=x<=1000"),
+        ("interceptions list -q modle:x", 2, "did you mean 'model'"),
+        ("interceptions list -q model:x --model x", 2, "also given as --model"),
+        ("interceptions list --initiator nobody-here", 2, "'nobody-here' does not exist"),
+        ("interceptions list --after-id 0190", 1, "not found"),
+        ("interceptions show ffffffff", 1, "no interception 'ffffffff'"),
+        ("sessions list --started-after soon", 2, "started_after: 'soon'"),
+        ("sessions list --started-after 1h --started-before 2h", 2, "must be after started_after"),
+        ("sessions list -q word", 2, "no search key specified"),
+        ("sessions show nothing-such", 1, "no session 'nothing-such'"),
+        ("models --limit 3", 2, "--limit"),
+        ("export --format parquet", 2, "parquet"),
+        ("export users", 2, "users"),
+        ("export -o missing/folder/x.json", 1, "cannot write missing"),
+        ("prune --older-than 60", 2, "--older-than"),
+        ("prune --older-than 0", 2, "--older-than"),
+        ("env --shell tcsh", 2, "tcsh"),
+        ("env --proxy nonsense", 2, "no proxy address"),
+        ("env --proxy http://host:99999", 2, "no proxy address"),
+        ("exec", 2, "COMMAND"),
+        ("run extra", 2, "extra"),
+        ("run --port 0", 2, "--port"),
+        ("--database-url postgres://x sessions list", 1, "database_url"),
+        ("--database-url sqlite:////nowhere/x.db sessions list", 1, "no database at /nowhere/x.db"),
+        ("sessions list --database-url sqlite:////nowhere/x.db", 1, "no database at /nowhere/x.db"),
+        ("db status --database-url sqlite:////nowhere/x.db", 1, "no database at"),
+        ("tail --database-url sqlite:////nowhere/x.db", 1, "no database at"),
+    ],
+)
+def test_a_failure_is_one_line_and_a_status(line: str, status: int, words: str, invoke: Invoke) -> None:
+    assert words in invoke(*line.split(), status=status).stderr
+
+
+def test_an_unknown_setting_in_the_environment_is_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AITAP_RETENTON", "1d")
+    assert "AITAP_RETENTION" in invoke("sessions", "list", status=1).stderr
+
+
+@pytest.mark.parametrize("command", ["interceptions list", "sessions list", "models", "export", "db check", "tail"])
+def test_a_file_that_is_no_database_is_one_line(command: str, invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "no.db"
+    path.write_bytes(b"this is no database at all, but long enough to be read as a page" * 100)
+    assert "not a database" in invoke(*command.split(), "--database-url", f"sqlite:///{path}", status=1).stderr
+
+
+def test_a_damaged_database_is_one_line_for_every_reader(invoke: Invoke, written: Written, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.db"
+    with sqlite3.connect(written.url.removeprefix("sqlite:///")) as source, sqlite3.connect(path) as copy:
+        source.backup(copy)
+    copy.close()
+    content = bytearray(path.read_bytes())
+    content[20 * 4096 :] = b"\xa5" * (len(content) - 20 * 4096)
+    path.write_bytes(content)
+    url = f"sqlite:///{path}"
+    for command in (["export"], ["interceptions", "list"], ["db", "check"]):
+        invoke(*command, "--database-url", url, status=1)
+
+
+def aitap(*args: str, **options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "aitap", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
+
+
+def test_a_reader_that_goes_away_is_no_failure(written: Written) -> None:
+    process = aitap("export", env=os.environ | {"AITAP_DATABASE_URL": written.url})
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", ["export", "interceptions list", "models", "env"])
+def test_output_that_cannot_be_written_is_one_line(command: str, written: Written) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "aitap", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"AITAP_DATABASE_URL": written.url},
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"aitap: No space left on device\n"
+
+
+@pytest.mark.parametrize("module", ["mitmproxy", "peewee", "rich", "cryptography", "aitap.storage"])
+def test_env_starts_without_loading_what_it_does_not_need(module: str) -> None:
+    ensure_authority(DEFAULT_CONFDIR)
+    code = (
+        "import sys\nfrom aitap.export.cli import main\n"
+        "try: main(['env'])\nexcept SystemExit as done: assert not done.code\n"
+        f"assert {module!r} not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_all_commands_are_found_where_the_table_says() -> None:
+    assert set(COMMANDS) == {path[0] for path in ALL if path}

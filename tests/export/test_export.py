@@ -1,0 +1,139 @@
+"""Exports hold all records, whole, in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitap.export.csv_rows import INTERCEPTION_COLUMNS, cell
+from aitap.export.formats import FORMATS
+from aitap.storage import models, queries
+from aitap.storage.database import open_database
+from tests.export import sample
+from tests.export.conftest import Invoke, Written
+from tests.export.terminal import on_terminal
+
+
+def test_jsonl_is_the_default_oldest_first(invoke: Invoke, written: Written) -> None:
+    found = [json.loads(line) for line in invoke("export").stdout.splitlines()]
+    assert [record["id"] for record in found] == [record.id for record in written.records]
+
+
+def test_all_formats_hold_the_same_records_as_the_list(invoke: Invoke) -> None:
+    listed = json.loads(invoke("interceptions", "list").stdout)[::-1]
+    text = invoke("export", "--format", "json").stdout
+    assert json.loads(text) == listed
+    assert text == json.dumps(listed, indent=2, ensure_ascii=False) + "\n"
+    assert [json.loads(line) for line in invoke("export", "--format", "jsonl").stdout.splitlines()] == listed
+    rows = list(csv.DictReader(io.StringIO(invoke("export", "--format", "csv").stdout, newline="")))
+    assert [row["id"] for row in rows] == [record["id"] for record in listed]
+    assert json.loads(rows[3]["tool_usages"]) == listed[3]["tool_usages"]
+
+
+def test_csv_knows_sums_and_leaves_the_unknown_empty(invoke: Invoke) -> None:
+    rows = list(csv.DictReader(io.StringIO(invoke("export", "--format", "csv").stdout, newline="")))
+    assert list(rows[0]) == INTERCEPTION_COLUMNS
+    assert (rows[3]["input_tokens"], rows[3]["tools"], rows[3]["streaming"]) == ("3", "Bash, Read", "true")
+    failed = next(row for row in rows if row["outcome"] == "failed")
+    assert (failed["input_tokens"], failed["time_to_first_token"], failed["prompt"]) == ("", "", "")
+
+
+def test_no_cell_of_a_csv_is_a_formula(invoke: Invoke) -> None:
+    for what in ("interceptions", "sessions"):
+        text = invoke("export", what, "--format", "csv").stdout
+        assert "'=cmd|' /C calc'!A0" in text
+        for row in csv.reader(io.StringIO(text, newline="")):
+            assert not [value for value in row if value.startswith(("=", "+", "-", "@"))]
+
+
+@given(st.text())
+def test_a_cell_keeps_its_text_and_never_begins_a_formula(text: str) -> None:
+    found = cell(text)
+    assert isinstance(found, str)
+    assert found.removeprefix("'") == text.replace("\0", "").removeprefix("'")
+    assert not found.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+def test_numbers_stay_numbers() -> None:
+    assert [cell(value) for value in (None, -1, 0.5, True, [1], {"a": "é"})] == [
+        "",
+        -1,
+        0.5,
+        "true",
+        "[1]",
+        '{"a":"é"}',
+    ]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_of_nothing_is_valid(name: str, invoke: Invoke) -> None:
+    content = invoke("export", "--format", name, "--model", "none").stdout_bytes.decode()
+    assert content == {"json": "[]\n", "jsonl": "", "csv": ",".join(INTERCEPTION_COLUMNS) + "\r\n"}[name]
+
+
+def test_sessions_are_exported_too(invoke: Invoke) -> None:
+    found = json.loads(invoke("export", "sessions", "--format", "json").stdout)
+    assert [session["id"] for session in found][:2] == [sample.CODEX_SESSION, sample.CLAUDE_SESSION]
+
+
+def test_the_files_ending_says_the_format(invoke: Invoke, tmp_path: Path) -> None:
+    for name in FORMATS:
+        invoke("export", "-o", f"all.{name}", "-q", "me")
+        piped = invoke("export", "--format", name, "-q", "me").stdout_bytes
+        assert (tmp_path / f"all.{name}").read_bytes() == piped
+
+
+def test_a_failed_export_leaves_the_old_file(invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "all.json"
+    path.write_text("old")
+    invoke("export", "-o", "all.json", "-q", "nobody-here", status=2)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/many.db", migrate=True)
+    try:
+        fields = {
+            "initiator_id": sample.ME,
+            **dict.fromkeys(("provider", "model", "session_id", "api", "method", "host", "path"), "x" * 200),
+            **dict.fromkeys(("http_version", "outcome", "purpose", "capture"), "y"),
+        }
+        rows = [fields | {"id": f"00000000-0000-7000-8000-{n:012}", "started_at": 1e9 + n} for n in range(5000)]
+        for start in range(0, len(rows), 500):
+            models.Interception.insert_many(rows[start : start + 500]).execute()
+        del rows
+        peaks = []
+        for most in (1000, 5000):
+            tracemalloc.start()
+            for number, _ in enumerate(FORMATS["jsonl"](queries.iter_interceptions(database, queries.Filter()), ""), 1):
+                if number == most:
+                    break
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    finally:
+        database.close()
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo terminal")
+def test_a_terminal_gets_a_bar_where_the_records_go_to_a_file(written: Written, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    status, text = on_terminal(80, "export", "-o", str(path), AITAP_DATABASE_URL=written.url)
+    assert status == 0
+    assert "14/14" in text
+    assert len(path.read_text().splitlines()) == 14
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo terminal")
+def test_records_on_a_terminal_are_not_mixed_with_a_bar(written: Written) -> None:
+    _, text = on_terminal(80, "export", AITAP_DATABASE_URL=written.url)
+    assert [json.loads(line)["id"] for line in text.splitlines()] == [record.id for record in written.records]
