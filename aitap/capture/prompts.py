@@ -64,7 +64,7 @@ class PromptRules:
                 end = left.find(f"</{match[1]}>", match.end())
                 # An element that is never closed was cut by the client: all of it is the client's.
                 left = "" if end < 0 else left[end + len(match[1]) + 3 :]
-            if left.rstrip().endswith(">") and (match := self._back.search(left)):
+            if (last := left.rfind("</")) >= 0 and (match := self._back.match(left, last)):
                 start = max(
                     left.rfind(f"<{match[1]}>", 0, match.start()), left.rfind(f"<{match[1]} ", 0, match.start())
                 )

@@ -9,6 +9,7 @@ from typing import Any
 from zlib import crc32
 
 from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.retries import Retries
 from aitap.capture.routes import Router
 from aitap.record import Interception
 from tests.capture.making import dump
@@ -16,6 +17,10 @@ from tests.capture.making import dump
 __all__ = ["EVENT_STREAM", "chunks", "event", "exception", "exchange", "frame", "text_header"]
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
+
+# Dear to make; of what they remember only failed requests matter, and those are forgotten.
+_ROUTER = Router()
+_ENVIRONMENT = Environment("00000000-0000-4000-8000-000000000001", "metadata+prompt")
 
 
 def frame(headers: bytes, payload: bytes) -> bytes:
@@ -65,7 +70,7 @@ def exchange(
     **ending: Any,
 ) -> Interception:
     """A whole exchange with whoever the provider table says is there."""
-    route = Router().route(host, path)
+    route = _ROUTER.route(host, path)
     assert route is not None, f"{host}{path} is in no table"
     head = RequestHead(
         route=route,
@@ -77,7 +82,8 @@ def exchange(
         headers=headers or {},
         started_at=1000.0,
     )
-    recording = Recording(Environment("00000000-0000-4000-8000-000000000001", "metadata+prompt"), head)
+    _ENVIRONMENT.retries = Retries()
+    recording = Recording(_ENVIRONMENT, head)
     recording.begin(dump(body), 1000.0)
     recording.respond(status, {"content-type": content_type, **(response_headers or {})})
     for piece in [response] if isinstance(response, bytes) else response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from aitap.capture.dialects import DIALECTS
 from aitap.capture.facts import RequestFacts, ResponseFacts
 from aitap.capture.recording import Environment, Recording, RequestHead
 from aitap.capture.response import ResponseBody
+from aitap.capture.retries import Retries
 from aitap.capture.routes import Route
 from aitap.record import CaptureMode, Interception
 
@@ -308,6 +310,18 @@ def cuts(length: int) -> st.SearchStrategy[list[int]]:
     )
 
 
+@lru_cache
+def _shared(capture: CaptureMode) -> Environment:
+    return Environment("00000000-0000-4000-8000-000000000001", capture)
+
+
+def _environment(capture: CaptureMode) -> Environment:
+    """One that remembers no earlier exchange; its tables are read once."""
+    environment = _shared(capture)
+    environment.retries = Retries()
+    return environment
+
+
 def record(
     api: str,
     body: bytes | dict[str, Any] = b"{}",
@@ -335,7 +349,7 @@ def record(
         headers=headers or {},
         started_at=at,
     )
-    recording = Recording(environment or Environment("00000000-0000-4000-8000-000000000001", capture), head)
+    recording = Recording(environment or _environment(capture), head)
     recording.begin(body if isinstance(body, bytes) else dump(body), at)
     if status is not None:
         recording.respond(status, {"content-type": content_type, **(response_headers or {})})

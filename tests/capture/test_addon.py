@@ -326,7 +326,7 @@ def test_what_was_recorded_is_in_the_database_when_the_proxy_has_stopped(tmp_pat
     finally:
         database.close()
     assert [(row["model"], row["outcome"]) for row in rows] == [("m", "completed")] * 2
-    assert {row["initiator_id"] for row in rows if "initiator_id" in row} <= {local_user()[0]}
+    assert {row["initiator"]["id"] for row in rows} == {local_user()[0]}
 
 
 def test_a_bad_option_is_refused_where_it_is_given(tmp_path: Path) -> None:
