@@ -25,6 +25,7 @@ __all__ = [
     "ModelThought",
     "Outcome",
     "Purpose",
+    "StoredMessage",
     "TokenUsage",
     "ToolResult",
     "ToolUsage",
@@ -34,7 +35,7 @@ __all__ = [
 
 Outcome = Literal["in_flight", "completed", "failed", "cancelled", "interrupted"]
 Purpose = Literal["conversation", "auxiliary", "probe"]
-CaptureMode = Literal["minimal", "metadata+prompt"]
+CaptureMode = Literal["minimal", "metadata+prompt", "full"]
 ToolKind = Literal["function", "custom", "server", "mcp"]
 ResultStatus = Literal["ok", "error"]
 
@@ -124,6 +125,22 @@ class ToolResult(msgspec.Struct, kw_only=True, frozen=True):
     """Bytes of the result as it stood in the request."""
 
 
+class StoredMessage(msgspec.Struct, frozen=True, gc=False):
+    """One link of a conversation, stored under the digest of what it says and of all that was said before it.
+
+    See :mod:`aitap.capture.contents` for what the digest covers and what ``content`` holds.
+    """
+
+    digest: str
+    parent_digest: str | None
+    role: str
+    """``user``, ``assistant``, ``tool``, ``system``; ``tools`` is a document: the tools that were offered."""
+    content: str
+    """JSON: a list of parts."""
+    created_at: float
+    """When it was first seen."""
+
+
 class Lineage(msgspec.Struct, kw_only=True):
     """What the request says about where it belongs; storage turns it into thread and session.
 
@@ -197,6 +214,12 @@ class Interception(msgspec.Struct, kw_only=True):
     retry_of: str | None = None
     """The interception whose request this one repeats byte for byte."""
     capture: CaptureMode = "metadata+prompt"
+    request_digest: str | None = None
+    """The newest message of the conversation that was sent; None unless contents are captured."""
+    response_digest: str | None = None
+    """The last message of the answer; it continues the one above."""
+    system_digest: str | None = None
+    tools_digest: str | None = None
 
     token_usages: list[TokenUsage] = []
     user_prompts: list[UserPrompt] = []
@@ -204,3 +227,5 @@ class Interception(msgspec.Struct, kw_only=True):
     model_thoughts: list[ModelThought] = []
 
     lineage: Lineage = msgspec.field(default_factory=Lineage)
+    contents: list[StoredMessage] = []
+    """Every message that the digests above stand for, parents before children; known ones too."""

@@ -103,8 +103,12 @@ class Settings:
     )
     capture: CaptureMode = _setting(
         "metadata+prompt",
-        "What is kept of texts: minimal (no prompt, tool input or thought) or metadata+prompt.",
-        one_of("minimal", "metadata+prompt"),
+        "What is kept of texts: minimal (no prompt, tool input or thought), metadata+prompt, or full (also the "
+        "conversation itself: answers, tool results, system prompt, with whatever secrets were said in it).",
+        one_of("minimal", "metadata+prompt", "full"),
+    )
+    content_retention: float = _setting(
+        "0", "How long the contents that capture = full keeps live; 0 keeps them as long as their records.", duration
     )
     flush_interval: float = _setting(
         "100ms", "The longest time a finished record waits in memory before it is written.", duration

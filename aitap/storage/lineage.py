@@ -81,11 +81,15 @@ class Threads:
         lineage = record.lineage
         # Always, even where the parent is known: a batch that is tried again must complete the same tool calls.
         found = self._answered(record) if lineage.tool_results else None
-        if node.parent is None and (found or lineage.previous_response_id or lineage.history):
-            found = found or self._named(record)
-            # A request cannot continue what started after it; ids that clients make up do come again.
-            if found and found.id != node.id and found.started_at <= node.started_at:
+        unanswered = bool(lineage.tool_results) and found is None
+        if found is None and (unanswered or node.parent is None):
+            found = self._named(record) or (self._caller(record, node) if unanswered else None)
+        # A request cannot continue what started after it; ids that clients make up do come again.
+        if found and found.id != node.id and found.started_at <= node.started_at:
+            if node.parent is None:
                 self._link(node, found)
+            if unanswered:
+                self._complete_unnamed(record, found)
         if record.retry_of and (retried := self._memory.of_id(record.initiator_id, record.retry_of)):
             self._repeat(record, node, retried)
         record.thread_parent_id, record.thread_root_id = node.parent, node.root
@@ -117,6 +121,25 @@ class Threads:
                 if newest is None or node.started_at > newest.started_at:
                     newest = node
         return newest
+
+    def _caller(self, record: Interception, node: Node) -> Node | None:
+        """Of clients that make up the ids of calls themselves: the newest of the session that issued any."""
+        if record.client_session_id is None:
+            return None
+        for other in reversed(self._memory.of_session(record.initiator_id, record.client_session_id, stored=True)):
+            if other.calls and other.id != node.id and other.agent == node.agent and other.started_at < node.started_at:
+                return other
+        return None
+
+    def _complete_unnamed(self, record: Interception, found: Node) -> None:
+        """Results of calls without ids answer them by the tool's name (made-up ids begin with it), else in order."""
+        open_calls = list(self._memory.unnamed(found))
+        for result in record.lineage.tool_results:
+            if not open_calls:
+                return
+            call = next((call for call in open_calls if result.call_id.startswith(call[1])), open_calls[0])
+            open_calls.remove(call)
+            self._completed.append((result.status, timestamp_text(record.started_at), result.size, call[0]))
 
     def _named(self, record: Interception) -> Node | None:
         """What this one continues by its own word: a response id, or the conversation that it sends again."""

@@ -41,6 +41,8 @@ class Node(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """Is among its session's nodes."""
     calls: bool = False
     """Issued tool calls, so that it may have started a sub-agent."""
+    unnamed: tuple[tuple[str, str], ...] | None = None
+    """Its tool calls that the provider gave no id: usage and tool, in order. None where that is not known."""
 
     @property
     def thread(self) -> str:
@@ -68,6 +70,9 @@ _BY_SESSION = (
     f"SELECT {_NODE_COLUMNS}, EXISTS (SELECT 1 FROM aibridge_tool_usages t WHERE t.interception_id = i.id) "
     "FROM aibridge_interceptions i WHERE i.session_id = ? AND i.initiator_id = ? "
     f"ORDER BY i.started_at DESC LIMIT {SESSION_NODES}"
+)
+_UNNAMED = (
+    "SELECT id, tool FROM aibridge_tool_usages WHERE interception_id = ? AND provider_tool_call_id IS NULL ORDER BY id"
 )
 _INPUTS = "SELECT input FROM aibridge_tool_usages WHERE interception_id = ?"
 
@@ -102,6 +107,8 @@ class Memory:
     def learn(self, record: Interception, node: Node) -> None:
         """Remember everything by which later requests may name this one."""
         initiator = record.initiator_id
+        if record.ended_at is not None:
+            node.unnamed = tuple((u.id, u.tool) for u in record.tool_usages if u.provider_tool_call_id is None)
         for usage in record.tool_usages:
             node.calls = True
             if usage.provider_tool_call_id:
@@ -164,6 +171,12 @@ class Memory:
     def inputs(self, node: Node) -> list[str]:
         """The inputs of the tool calls that a stored interception issued."""
         return [text for (text,) in self._all(_INPUTS, node.id)]
+
+    def unnamed(self, node: Node) -> tuple[tuple[str, str], ...]:
+        """The tool calls of an interception that have no id of the provider's: usage and tool, in order."""
+        if node.unnamed is None:
+            node.unnamed = tuple((usage, tool) for usage, tool in self._all(_UNNAMED, node.id))
+        return node.unnamed
 
     def top_session(self, initiator: str, session: str) -> str:
         """The session at the top, where this id is that of a sub-agent."""

@@ -24,9 +24,13 @@ from peewee import (
 from aitap.storage.fields import Json, Timestamp, Uuid
 
 __all__ = [
+    "CONTENTS",
+    "HAS_CONTENTS",
     "MODELS",
     "History",
     "Interception",
+    "LooseMessage",
+    "Message",
     "ModelThought",
     "ProxyRun",
     "Session",
@@ -103,6 +107,10 @@ class Interception(Table):
     retry_of = Uuid(null=True)
     capture = TextField()
     proxy_id = IntegerField(null=True)
+    request_digest = TextField(null=True)
+    response_digest = TextField(null=True)
+    system_digest = TextField(null=True)
+    tools_digest = TextField(null=True)
 
     class Meta:
         table_name = "aibridge_interceptions"
@@ -225,6 +233,30 @@ class History(Table):
         without_rowid = True
 
 
+class Message(Table):
+    """One message of a conversation, or a document that goes with it; see ``aitap.record.StoredMessage``."""
+
+    digest = TextField(primary_key=True)
+    parent_digest = TextField(null=True)
+    role = TextField()
+    content = TextField()
+    bytes = BigIntegerField()
+    created_at = Timestamp()
+
+    class Meta:
+        table_name = "aitap_messages"
+
+
+class LooseMessage(Table):
+    """A message that lost one that referred to it: it goes too, unless another does."""
+
+    digest = TextField(primary_key=True)
+
+    class Meta:
+        table_name = "aitap_loose_messages"
+        without_rowid = True
+
+
 class ProxyRun(Table):
     """One run of a proxy; its heartbeat tells whether the interceptions it left open still live."""
 
@@ -249,9 +281,21 @@ MODELS: tuple[type[Any], ...] = (
     Session,
     History,
     ProxyRun,
+    Message,
+    LooseMessage,
 )
+
+CONTENTS = ("request_digest", "response_digest", "system_digest", "tools_digest")
+"""The columns by which an interception refers to contents."""
+HAS_CONTENTS = "request_digest IS NOT NULL OR response_digest IS NOT NULL"
 
 Interception.add_index(Interception.thread_root_id, where=SQL("thread_root_id IS NOT NULL"))
 Interception.add_index(
     Interception.index(Interception.id, where=SQL("ended_at IS NULL"), name="aibridge_interceptions_open")
 )
+Interception.add_index(
+    Interception.index(Interception.started_at, where=SQL(HAS_CONTENTS), name="aibridge_interceptions_contents")
+)
+for _column in CONTENTS:
+    Interception.add_index(getattr(Interception, _column), where=SQL(f"{_column} IS NOT NULL"))
+Message.add_index(Message.parent_digest, where=SQL("parent_digest IS NOT NULL"))

@@ -107,7 +107,7 @@ def _summary(records: list[Interception]) -> _Summary:
             writes += usage.cache_write_input_tokens
         if record.purpose == "conversation":
             threads += record.thread_root_id is None
-            for prompt in record.user_prompts:
+            for prompt in record.user_prompts if "agent" not in record.metadata else ():
                 prompts += 1
                 if newest is None or (prompt.created_at, prompt.prompt) > (newest.created_at, newest.prompt):
                     newest = prompt
@@ -169,6 +169,9 @@ _ERRORS = "coalesce(sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), 0)"
 _COUNTERS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 _TOKENS = ", ".join(f"coalesce(sum(c.{name}), 0)" for name in _COUNTERS)
 
+# A person typed it: neither the client for itself, nor a model for its sub-agent.
+_TYPED = "i.purpose = 'conversation' AND (i.metadata IS NULL OR json_extract(i.metadata, '$.agent') IS NULL)"
+
 _SHARES = (
     (("interceptions", "threads", "errors"), f"count(*), {_THREADS}, {_ERRORS} FROM aibridge_interceptions i", ""),
     (
@@ -184,7 +187,7 @@ _SHARES = (
     (
         ("prompts",),
         "count(*) FROM aibridge_user_prompts c JOIN aibridge_interceptions i ON i.id = c.interception_id",
-        "AND i.purpose = 'conversation'",
+        f"AND {_TYPED}",
     ),
 )
 _SHARED = tuple(name for names, _, _ in _SHARES for name in names)
@@ -240,12 +243,12 @@ _TOOLS_OF = "SELECT count(*) " + _ONE_SESSION.format("JOIN aibridge_tool_usages 
 _PROMPTS_OF = (
     "SELECT count(*), max(c.created_at) "
     + _ONE_SESSION.format("JOIN aibridge_user_prompts c ON c.interception_id = i.id")
-    + " AND i.purpose = 'conversation'"
+    + f" AND {_TYPED}"
 )
 _LAST_PROMPT_OF = (
     "SELECT c.prompt "
     + _ONE_SESSION.format("JOIN aibridge_user_prompts c ON c.interception_id = i.id")
-    + " AND i.purpose = 'conversation' AND c.created_at = ? ORDER BY c.prompt DESC LIMIT 1"
+    + f" AND {_TYPED} AND c.created_at = ? ORDER BY c.prompt DESC LIMIT 1"
 )
 _NAMES_OF = "SELECT DISTINCT i.provider, i.model " + _ONE_SESSION.format("")
 _CLIENT_OF = (

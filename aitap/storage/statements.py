@@ -57,7 +57,7 @@ _FIRST = ("proxy_id", "metadata", "started_at", "ended_at", "last_prompt_at")
 _GUARD = "WHERE excluded.ended_at IS NOT NULL OR aibridge_interceptions.ended_at IS NULL"
 _INTERCEPTIONS = _Table(models.Interception, record.Interception, *_FIRST, update=True, guard=_GUARD)
 # To bind a null costs sqlite3 twice a text: rows that have none of these go by a shorter statement.
-_SELDOM = ("api_key_id", "error_type", "error_message", "retry_of", "client_request_id")
+_SELDOM = ("api_key_id", "error_type", "error_message", "retry_of", "client_request_id", *models.CONTENTS)
 _seldom = attrgetter(*_SELDOM)
 _ALL_NULL = (None,) * len(_SELDOM)
 _USUAL = _Table(models.Interception, record.Interception, *_FIRST, null=_SELDOM, update=True, guard=_GUARD)

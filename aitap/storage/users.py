@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-
-from peewee import Database
+from typing import TYPE_CHECKING
 
 from aitap.storage.models import User
+
+if TYPE_CHECKING:
+    from peewee import Database
 
 __all__ = ["ensure_user"]
 

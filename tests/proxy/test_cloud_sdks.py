@@ -310,6 +310,23 @@ def test_ollamas_sdk_is_recorded(streaming: bool, proxy: Mitmdump, upstream: Ups
     assert record["user_prompts"][0]["prompt"] == "Say hi"
 
 
+def test_a_tool_loop_over_ollama_makes_one_thread_also_without_ids(proxy: Mitmdump, upstream: Upstream) -> None:
+    call = {"function": {"name": "weather", "arguments": {"city": "K\u00f6ln"}}}
+    upstream.serve(in_turn(answer(ollama_lines({"tool_calls": [call]})), answer(ollama_lines({"content": TEXT}))))
+    client = ollama.Client(host="https://ollama.com")
+    asked: Any = {"role": "user", "content": "How is the weather?"}
+    said = client.chat(model="llama-test", messages=[asked]).message
+    result = {"role": "tool", "tool_name": "weather", "content": "Rain"}
+    client.chat(model="llama-test", messages=[asked, said, result])
+
+    first, second = proxy.records(2)
+    assert second["thread_parent_id"] == first["id"]
+    assert second["user_prompts"] == []
+    [tool] = first["tool_usages"]
+    assert (tool["tool"], json.loads(tool["input"])) == ("weather", call["function"]["arguments"])
+    assert (tool["provider_tool_call_id"], tool["result_bytes"]) == (None, 4)
+
+
 def mistral_sse() -> bytes:
     head = {"id": "m1", "object": "chat.completion.chunk", "created": 1, "model": "magistral-test"}
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}

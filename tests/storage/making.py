@@ -70,8 +70,8 @@ def tokens(response: str = "msg_1", at: float = T0, **counters: int) -> TokenUsa
     return TokenUsage(provider_response_id=response, created_at=at, **counters)  # type: ignore[arg-type]
 
 
-def tool(call: str | None, input: str = "{}", response: str = "msg_1", at: float = T0) -> ToolUsage:
-    return ToolUsage(provider_response_id=response, tool="Bash", input=input, provider_tool_call_id=call, created_at=at)
+def tool(call: str | None, input: str = "{}", response: str = "msg_1", at: float = T0, name: str = "Bash") -> ToolUsage:
+    return ToolUsage(provider_response_id=response, tool=name, input=input, provider_tool_call_id=call, created_at=at)
 
 
 def thought(content: str, at: float = T0) -> ModelThought:

@@ -333,3 +333,22 @@ def test_the_order_within_a_batch_and_the_cut_into_batches_do_not_matter(
     cut = data.draw(st.integers(0, len(records)))
     parts = [data.draw(st.permutations(part)) for part in (records[:cut], records[cut:]) if part]
     assert written(copy.deepcopy(parts)) == written([[record] for record in copy.deepcopy(records)])
+
+
+def test_results_under_made_up_ids_complete_the_sessions_latest_calls_by_name(recording: Recording) -> None:
+    call = interception(
+        T0,
+        1.0,
+        client_session_id="s",
+        tool_usages=[tool(None, name="read"), tool(None, name="shell")],
+    )
+    recording.batch(call)
+    answer = interception(
+        T0 + 2,
+        3.0,
+        client_session_id="s",
+        lineage=Lineage(tool_results=[ToolResult(call_id="shell_17_0", status="ok", size=5)]),
+    )
+    recording.batch(answer)
+    done = dict(rows(recording.database, "SELECT tool, result_bytes FROM aibridge_tool_usages"))
+    assert (recording.row(answer)["thread_parent_id"], done) == (call.id, {"read": None, "shell": 5})

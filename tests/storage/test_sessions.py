@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aitap.record import Interception
+from aitap.record import Interception, Lineage
 from aitap.storage.database import transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.sessions import rebuild
@@ -128,3 +128,17 @@ def test_a_session_without_interceptions_has_no_row(recording: Recording) -> Non
     with transaction(recording.database):
         rebuild(recording.database, [("s", ANN)])
     assert rows(recording.database, "SELECT count(*) FROM aitap_sessions") == [(0,)]
+
+
+def test_what_a_model_told_its_subagent_is_no_prompt_of_the_session(recording: Recording) -> None:
+    recording.batch(
+        interception(T0, 1.0, client_session_id="s", user_prompts=[prompt("typed", T0)]),
+        interception(
+            T0 + 2,
+            3.0,
+            client_session_id="s",
+            lineage=Lineage(is_subagent=True, agent="a"),
+            user_prompts=[prompt("told", T0 + 2)],
+        ),
+    )
+    assert (session(recording)["last_prompt"], session(recording)["prompts"]) == ("typed", 1)

@@ -156,6 +156,8 @@ class InvokeDecoder:
             return
         part: _Chunk | None = jsontext.split(data, _chunk)
         event = part.event if part is not None else b""
+        if b'"delta":{"type":"text_delta"' in event and isinstance(self._inner, MessageDecoder):
+            return  # answer text is no fact; no string can hold these quotes unescaped
         head: _Head | None = jsontext.split(event, _head)
         if head is None:
             return

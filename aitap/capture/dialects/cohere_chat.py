@@ -80,10 +80,12 @@ class CohereDecoder:
     def event(self, kind: bytes, data: bytes, at: float) -> None:
         if data.startswith(b"[DONE]"):
             return
+        facts = self._facts
+        if kind == b"content-delta" and facts.first_output_at is not None and b'"thinking"' not in data:
+            return  # answer text is no fact
         event: _Event | None = jsontext.split(data, _event)
         if event is None:
             return
-        facts = self._facts
         delta = as_dict(value_of(event.delta))
         message = as_dict(delta.get("message"))
         name = event.type or kind.decode("ascii", "replace")

@@ -114,9 +114,10 @@ def _message(item: Raw) -> Message:
             calls = [as_dict(as_dict(call).get("function")).get("name") for call in as_list(message.get("tool_calls"))]
             return Message(role="assistant", texts=texts, calls=[str(name) for name in calls])
         case "tool":
-            call_id = as_str(message.get("tool_call_id"))
-            results = [ToolResult(call_id=call_id, status=None, size=len(text.encode()))] if call_id else []
-            return Message(role="tool", texts=texts, results=results)
+            # Where calls have no id, their results name the tool, or come in the order of the calls.
+            call_id = as_str(message.get("tool_call_id")) or as_str(message.get("tool_name")) or ""
+            result = ToolResult(call_id=call_id, status=None, size=len(text.encode()))
+            return Message(role="tool", texts=texts, results=[result])
     return Message(role="other", texts=texts)
 
 
@@ -163,10 +164,19 @@ class OllamaDecoder:
         self._done = False
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:  # noqa: ARG002
+        facts = self._facts
+        # Most lines are one piece of answer text. None of these keys can stand unescaped inside a string.
+        if (
+            facts.first_output_at is not None
+            and b'"done":false' in data
+            and b'"thinking"' not in data
+            and b'"tool_calls"' not in data
+            and b'"error"' not in data
+        ):
+            return
         line: _Line | None = jsontext.split(data, _line)
         if line is None:
             return
-        facts = self._facts
         if line.error and (error := value_of(line.error)):
             facts.error = error_fact({"error": error})
         facts.model = facts.model or line.model

@@ -104,43 +104,50 @@ class EventStreamParser:
     def __init__(self) -> None:
         self.skip: tuple[bytes, ...] = ()
         self.problem: str | None = None
-        self._buffer = bytearray()
-        self._wanted = _PRELUDE.size
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._wanted = 0
+        """How many bytes there must be before it is worth while to look again."""
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """The events that these bytes complete."""
         if self.problem is not None:
             return []
-        buffer = self._buffer
-        buffer += data
+        self._size += len(data)
+        if self._size < self._wanted:
+            self._parts.append(data)
+            return []
+        if self._parts:
+            data = b"".join((*self._parts, data))
+            self._parts.clear()
         events: list[tuple[bytes, bytes]] = []
         start = 0
         try:
-            while len(buffer) - start >= self._wanted:
-                if self._wanted == _PRELUDE.size:
-                    self._wanted = _frame_length(buffer, start)
-                    continue
-                end = start + self._wanted
-                events.append(_event(bytes(memoryview(buffer)[start:end])))
-                start, self._wanted = end, _PRELUDE.size
+            while (end := start + _frame_length(data, start)) <= len(data):
+                events.append(_event(data[start:end]))
+                start = end
         except _MalformedError as error:
             self.problem = f"the event stream is broken: {error}"
-            buffer.clear()
             return events
-        del buffer[:start]
+        self._size, self._wanted = len(data) - start, end - start
+        if self._size:
+            self._parts.append(data[start:])
         return events
 
     def finish(self) -> list[tuple[bytes, bytes]]:
         """Nothing: a frame that is not whole is none."""
-        if self._buffer and self.problem is None:
+        if self._parts and self.problem is None:
             self.problem = "the event stream ended inside a frame"
-        self._buffer.clear()
+        self._parts.clear()
         return []
 
 
-def _frame_length(buffer: bytearray, start: int) -> int:
-    total, headers, checksum = _PRELUDE.unpack_from(buffer, start)
-    if crc32(memoryview(buffer)[start : start + 8]) != checksum:
+def _frame_length(data: bytes, start: int) -> int:
+    """The length of the frame that begins here, checked; that of a prelude where there is not even one."""
+    if len(data) - start < _PRELUDE.size:
+        return _PRELUDE.size
+    total, headers, checksum = _PRELUDE.unpack_from(data, start)
+    if crc32(data[start : start + 8]) != checksum:
         raise _MalformedError("the checksum of a frame's lengths is wrong")
     if headers > _MAX_HEADERS or not 0 <= total - headers - _OVERHEAD <= _MAX_PAYLOAD:
         raise _MalformedError(f"a frame of {total} bytes with {headers} bytes of headers")
@@ -148,7 +155,7 @@ def _frame_length(buffer: bytearray, start: int) -> int:
 
 
 def _event(frame: bytes) -> tuple[bytes, bytes]:
-    if crc32(memoryview(frame)[:-4]) != int.from_bytes(frame[-4:]):
+    if crc32(frame[:-4]) != int.from_bytes(frame[-4:]):
         raise _MalformedError("the checksum of a frame is wrong")
     headers_end = _PRELUDE.size + int.from_bytes(frame[4:8])
     block = frame[_PRELUDE.size : headers_end]

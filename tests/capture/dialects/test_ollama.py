@@ -118,17 +118,22 @@ def test_the_newest_turn_begins_after_the_models_last() -> None:
             {"role": "assistant", "content": "", "tool_calls": [CALL]},
             {"role": "tool", "tool_name": "read", "tool_call_id": "call_1", "content": "é"},
             {"role": "tool", "tool_name": "list", "content": "no id"},
+            {"role": "tool", "content": "nothing"},
         ],
         tools=[{"type": "function"}],
         options={"num_predict": 5},
         format={"type": "object"},
     )
-    assert [message.role for message in facts.newest] == ["tool", "tool"]
-    assert [(result.call_id, result.status, result.size) for result in facts.newest[0].results] == [("call_1", None, 2)]
-    assert facts.newest[1].results == []
+    assert [message.role for message in facts.newest] == ["tool", "tool", "tool"]
+    results = [result for message in facts.newest for result in message.results]
+    assert [(result.call_id, result.status, result.size) for result in results] == [
+        ("call_1", None, 2),
+        ("list", None, 5),
+        ("", None, 7),
+    ]
     assert (facts.system, facts.has_tools, facts.max_tokens, facts.output_schema) == ("Be kind", True, 5, True)
     assert facts.conversation is not None
-    assert [message.role for message in facts.conversation()] == ["other", "user", "assistant", "tool", "tool"]
+    assert [message.role for message in facts.conversation()] == ["other", "user", "assistant", "tool", "tool", "tool"]
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"null", b'{"message":5}', b'{"message":{"tool_calls":[{}]}}', b"5"])

@@ -394,7 +394,8 @@ def test_an_error_in_a_stream_ends_the_answer_and_what_was_read_stays() -> None:
     events = chat_events([{"content": "hi"}, calls(call(0, "c", "a", "[]"))])[:-1]
     error = {"error": {"message": "Provider disconnected", "code": 502}}
     final = {**events[0], **error, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]}
-    for last in (error, final):
+    quiet = {**events[1], **error}
+    for last in (error, final, quiet):
         facts = read(CHAT, [*events, last])
         assert (facts.error, facts.complete) == (ErrorFact("Provider disconnected", "502"), False)
         assert len(facts.tools) == 1

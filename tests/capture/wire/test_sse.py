@@ -100,6 +100,15 @@ def test_a_block_above_the_limit_is_dropped_whole_and_the_next_one_given() -> No
         assert parser.oversized == 1
 
 
+def test_a_block_of_just_the_limit_is_given_however_it_is_cut() -> None:
+    stream = b"\n\n\ndata: 123\n\n\n"
+    for limit, expected in ((9, [(b"message", b"123")]), (8, [])):
+        for pieces in ([stream], cut(stream, range(1, 20)), *(cut(stream, [point]) for point in range(1, 15))):
+            events, parser = parse(pieces, limit=limit)
+            assert events == expected
+            assert parser.oversized == (not expected)
+
+
 def test_a_block_that_never_ends_is_not_held() -> None:
     parser = SSEParser(limit=1 << 20)
     piece = b"x" * (1 << 16)
