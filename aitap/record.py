@@ -13,12 +13,14 @@ Two rules hold everywhere:
 from __future__ import annotations
 
 import time
+from hashlib import blake2b
 from random import getrandbits
 from typing import Any, Literal
 
 import msgspec
 
 __all__ = [
+    "UNKNOWN",
     "CaptureMode",
     "Interception",
     "Lineage",
@@ -30,6 +32,8 @@ __all__ = [
     "ToolResult",
     "ToolUsage",
     "UserPrompt",
+    "derived_id",
+    "message_digest",
     "new_id",
 ]
 
@@ -39,6 +43,9 @@ CaptureMode = Literal["minimal", "metadata+prompt", "full"]
 ToolKind = Literal["function", "custom", "server", "mcp"]
 ResultStatus = Literal["ok", "error"]
 
+
+UNKNOWN = "unknown"
+"""The provider of a host that is in no table, but is spoken to in a language that we know."""
 
 _last_tick = 0
 
@@ -53,6 +60,19 @@ def new_id() -> str:
     tick = _last_tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
     tail = getrandbits(62) | 0x8000_0000_0000_0000  # unique, not secret: no need to ask the kernel
     text = f"{tick >> 12:012x}7{tick & 0xFFF:03x}{tail:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def derived_id(at: float, digest: bytes, order: int | None = None) -> str:
+    """A version 8 UUID (RFC 9562, 5.8): the same for the same values, and sorted among those of :func:`new_id`.
+
+    The moment ``at`` (epoch seconds) stands where version 7 has it, then 62 bits of ``digest``. With
+    ``order``, ids of one millisecond sort by that instead of by what is finer.
+    """
+    tick = max(int(at * 4_096_000), 0)
+    middle = tick & 0xFFF if order is None else min(order, 0xFFF)
+    tail = int.from_bytes(digest[:8], "big") & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    text = f"{tick >> 12 & 0xFFFF_FFFF_FFFF:012x}8{middle:03x}{tail:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
@@ -125,10 +145,17 @@ class ToolResult(msgspec.Struct, kw_only=True, frozen=True):
     """Bytes of the result as it stood in the request."""
 
 
-class StoredMessage(msgspec.Struct, frozen=True, gc=False):
-    """One link of a conversation, stored under the digest of what it says and of all that was said before it.
+def message_digest(parent_digest: str | None, role: str, content: bytes) -> str:
+    """The name of a message: BLAKE2b (``b2:``, 160 bits) of what was said before it, who speaks and what is said."""
+    chain = blake2b(f"{parent_digest or ''}\n{role}\n".encode(), digest_size=20)
+    chain.update(content)
+    return f"b2:{chain.hexdigest()}"
 
-    See :mod:`aitap.capture.contents` for what the digest covers and what ``content`` holds.
+
+class StoredMessage(msgspec.Struct, frozen=True, gc=False):
+    """One link of a conversation, stored under its :func:`message_digest`.
+
+    See :mod:`aitap.capture.turns` for what ``content`` holds.
     """
 
     digest: str

@@ -63,6 +63,9 @@ class Slice:
     answered: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
+    """Of the proxy process, threads included."""
+    beside: float = 0.0
+    """Of the processes that the proxy has started."""
     """CPU seconds of the proxy, until it was idle again."""
     generator: float = 0.0
     """CPU seconds of the load generator in the same time."""
@@ -170,12 +173,17 @@ class Generator:
 
         machine.settle(job.pid)
         tickets = iter(range(job.requests))
+        helpers = machine.children(job.pid)
+        beside = sum(map(machine.cpu_seconds, helpers))
         cpu, own, start = machine.cpu_seconds(job.pid), time.process_time(), time.monotonic()
         await asyncio.gather(*(work(number, talk) for number, talk in enumerate(talks)))
         result.seconds = time.monotonic() - start
         result.generator = time.process_time() - own
         machine.settle(job.pid)
         result.cpu = machine.cpu_seconds(job.pid) - cpu
+        for helper in helpers:
+            machine.settle(helper)
+        result.beside = sum(map(machine.cpu_seconds, helpers)) - beside
         result.answered = job.alone + job.requests
         return result
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 __all__ = [
     "busy_seconds",
+    "children",
     "cores",
     "cpu_seconds",
     "describe",
@@ -33,6 +34,15 @@ def cpu_seconds(pid: int) -> float:
     # The kernel's id of another process's CPU clock (clock_getcpuclockid(3)): nanoseconds, where
     # /proc/PID/stat counts ticks of 10 ms.
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that still run; empty where there is no /proc."""
+    try:
+        listed = [task.read_text(encoding="ascii") for task in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    return [int(child) for line in listed for child in line.split()]
 
 
 def rss_bytes(pid: int) -> int:

@@ -104,8 +104,13 @@ def _free_port() -> int:
 class Proxy:
     """A running mitmdump. Leaving the ``with`` block ends it as a user would: SIGTERM, then waiting."""
 
-    def __init__(self, variant: Variant, folder: Path, upstream: int, cores: set[int] | None) -> None:
-        """Start it; ``folder`` has the CA in ``ca``. :meth:`ready` waits until it listens."""
+    def __init__(
+        self, variant: Variant, folder: Path, upstream: int, cores: set[int] | None, others: set[int] | None = None
+    ) -> None:
+        """Start it; ``folder`` has the CA in ``ca``. :meth:`ready` waits until it listens.
+
+        ``others`` is where the processes go that it starts itself.
+        """
         self.variant = variant
         self.port = _free_port()
         self.said = folder / f"{variant.name}.log"
@@ -129,6 +134,7 @@ class Proxy:
             )
         self.pid = self.process.pid
         machine.pin(self.pid, cores)
+        self._others = others
 
     def __enter__(self) -> Proxy:
         return self
@@ -141,11 +147,20 @@ class Proxy:
         deadline = time.monotonic() + timeout
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return self
+                return self._apart()
             self.check()
             if time.monotonic() > deadline:
                 raise BenchError(f"mitmdump ({self.variant.name}) does not listen on port {self.port}")
             time.sleep(0.02)
+
+    def _apart(self) -> Proxy:
+        """Put the processes it has started on the other core: only the proxy's own core is what is compared."""
+        deadline = time.monotonic() + 5
+        while self.variant.database and not machine.children(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for child in machine.children(self.pid):
+            machine.pin(child, self._others)
+        return self
 
     def check(self, patience: float = 0.0) -> None:
         """Raise :class:`BenchError` if it has ended, or does so within ``patience`` seconds."""

@@ -222,6 +222,16 @@ def table(summary: Summary, measured: Measured) -> str:
     ]
     if rows:
         parts.append(_grid([["ms, all rounds", "p50", "p90", "p99", "count"], *rows]))
+    rows = [
+        [
+            CASES[case].title,
+            f"{statistics.median(found[other].beside / found[other].requests for found in rounds) * 1e6:.0f}",
+        ]
+        for case, rounds in measured.slices.items()
+        if any(found[other].beside for found in rounds)
+    ]
+    if rows:
+        parts.append(_grid([["recorder process, CPU us/request, on another core", other], *rows]))
     if measured.crowd:
         parts.append(_crowd_table(summary, measured))
     if measured.hooks:

@@ -136,7 +136,8 @@ class Laboratory:
         """Fresh processes of some variants; at the end they are stopped and what they stored is counted."""
         with ExitStack() as stack:
             started = [
-                stack.enter_context(Proxy(variant, self.folder, self.upstream, self.cores[0])) for variant in variants
+                stack.enter_context(Proxy(variant, self.folder, self.upstream, self.cores[0], self.cores[1]))
+                for variant in variants
             ]
             try:
                 yield [proxy.ready() for proxy in started]

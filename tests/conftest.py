@@ -9,9 +9,7 @@ import hypothesis
 import pytest
 
 # On a server the same examples each time: a failure there is one of the change, not of the draw.
-hypothesis.settings.register_profile(
-    "aitap", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")), database=None
-)
+hypothesis.settings.register_profile("aitap", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("aitap")
 
 

@@ -13,19 +13,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from mitmproxy import ctx, exceptions, flow, http
+from mitmproxy import ctx, exceptions, http
 
-from aitap.capture.exchange import Exchange
-from aitap.capture.headers import Headers
+from aitap.capture.endings import gone_by_client
 from aitap.capture.identity import local_user
-from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment, RequestHead
-from aitap.capture.response_socket import Socket
+from aitap.capture.line import RecorderLine
+from aitap.capture.recorder import RecorderSettings
+from aitap.capture.relay import TICK, Head, Relay, RelayedExchange, RelayedSocket
 from aitap.capture.routes import Route, Router
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.users import ensure_user
-from aitap.storage.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +56,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self.hook_errors = 0
-        self.writer: Writer | None = None
-        self.pipeline: Pipeline | None = None
+        self.line: RecorderLine | None = None
+        self.relay: Relay | None = None
+        self._started = False
         self._router = Router()
-        self._exchanges: dict[str, Exchange] = {}
-        self._sockets: dict[str, Socket] = {}
+        self._exchanges: dict[str, RelayedExchange] = {}
+        self._sockets: dict[str, RelayedSocket] = {}
 
     # Life of the proxy
 
@@ -73,16 +72,22 @@ class Recorder:
 
     def running(self) -> None:
         """Open the database and start recording; a proxy that could not record does not come up."""
+        if self._started:
+            return
+        self._started = True
+        if "flow_detail" in ctx.options and not ctx.options.has_changed("flow_detail"):  # type: ignore[no-untyped-call]
+            # mitmdump's lines show whole URLs, and some clients put their key there.
+            ctx.options.update(flow_detail=0)  # type: ignore[no-untyped-call]
         try:
             check_options(ctx.options.deferred)
             self._start(_settings())
-        except (SettingsError, StorageError) as error:
+        except (SettingsError, StorageError, OSError) as error:
             # Logged as an error before startup is over, it makes mitmproxy exit.
             logger.error("aitap: %s", error)  # noqa: TRY400 - one line for a person, no traceback
 
     def configure(self, updated: set[str]) -> None:
-        """Refuse a bad option right where it is given."""
-        if not any(f"aitap_{name}" in updated for name in SETTINGS):
+        """Refuse a bad option right where it is given; at startup :meth:`running` does, in one line."""
+        if self.relay is None or not any(f"aitap_{name}" in updated for name in SETTINGS):
             return
         try:
             _settings()
@@ -95,28 +100,33 @@ class Recorder:
         database = open_database(settings.database_url, migrate=True)
         user_id, username = local_user()
         ensure_user(database, user_id, username)
-        self.writer = Writer(database, flush_interval=settings.flush_interval, retention=settings.retention)
-        self.writer.start()
+        database.close()  # the recorder has connections of its own
         self._router = Router(settings.providers)
-        environment = Environment(user_id, settings.capture)
-        self.pipeline = Pipeline(
-            environment,
-            self.writer,
-            announce_after=settings.flush_interval,
-            call_later=asyncio.get_running_loop().call_later,
+        loop = asyncio.get_running_loop()
+        self.line = RecorderLine(
+            RecorderSettings(
+                database_url=settings.database_url,
+                initiator_id=user_id,
+                capture=settings.capture,
+                retention=settings.retention,
+                content_retention=settings.content_retention,
+                flush_interval=settings.flush_interval,
+            ),
+            loop,
         )
-        self.pipeline.start()
+        self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2))
         logger.info("aitap: recording to %s", settings.database_url)
 
     def done(self) -> None:
-        """Decode and write everything that is left, also of exchanges still open."""
-        if self.pipeline is not None and not self.pipeline.close(5):
-            logger.error("aitap: decoding did not finish in time")
-        if self.writer is not None:
-            complete = self.writer.close(10)
-            if not complete or self.writer.stats.lost:
-                logger.error("aitap: %d records were lost", self.writer.stats.lost + self.writer.stats.queued)
-        self.pipeline = self.writer = None
+        """Have everything that is left decoded and written, also of exchanges still open."""
+        relay, line = self.relay, self.line
+        self.relay = self.line = None
+        if relay is None or line is None:
+            return
+        relay.flush()
+        if not line.close(15) or relay.refused:
+            lost = relay.refused + line.report.get("lost", 0) + line.report.get("queued", 0)
+            logger.error("aitap: records were lost: %s", lost or "an unknown number")
 
     # Life of an exchange
 
@@ -124,23 +134,28 @@ class Recorder:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Is this a call of a model? The answer must come before other scripts change where it goes."""
         request = flow.request
-        if self.pipeline is None or request.method not in ("POST", "GET"):
+        if not self._started:
+            self.running()  # a replay may be on its way before mitmproxy says that it runs
+        if self.relay is None or request.method not in ("POST", "GET"):
             return
         path, _, query = request.path.partition("?")
-        host = request.host
+        host, port = request.host, request.port
         # The Host header is asked last: it is dear to read, and differs only where traffic was redirected.
-        route = self._router.route(host.lower(), path)
+        route = self._router.route(host.lower(), path, port)
         if route is None and (sni := flow.client_conn.sni):
-            host, route = sni, self._router.route(sni.lower(), path)
+            host, route = sni, self._router.route(sni.lower(), path, port)
         if route is None and (named := request.pretty_host) != request.host:
-            host, route = named, self._router.route(named.lower(), path)
+            host, route = named, self._router.route(named.lower(), path, port)
+        if route is None and request.method == "POST":
+            route = self._router.guess(host.lower(), path, port)
         if route is None:
             return
         head = functools.partial(_head, route, request, host.lower(), path, query)
         if request.method == "POST":
-            self._exchanges[flow.id] = Exchange(self.pipeline, head)
-        elif request.headers.get("upgrade", "").lower() == "websocket":
-            self._sockets[flow.id] = Socket(self.pipeline, head)
+            if not route.socket_only and (exchange := self.relay.exchange(head)):
+                self._exchanges[flow.id] = exchange
+        elif request.headers.get("upgrade", "").lower() == "websocket" and (socket := self.relay.socket(head)):
+            self._sockets[flow.id] = socket
 
     @_harmless
     def request(self, flow: http.HTTPFlow) -> None:
@@ -162,7 +177,7 @@ class Recorder:
             return
         exchange.respond(response.status_code, response.headers.fields, time.time())
         earlier = response.stream
-        response.stream = _after(earlier, exchange.tap) if callable(earlier) else exchange.tap
+        response.stream = _after(earlier, exchange.tap()) if callable(earlier) else exchange.tap()
 
     @_harmless
     def response(self, flow: http.HTTPFlow) -> None:
@@ -173,7 +188,7 @@ class Recorder:
         if exchange is None or flow.response is None:
             return
         if flow.response.raw_content:  # set by another script or a replay: it never went through the tap
-            exchange.tap(flow.response.raw_content)
+            exchange.tap()(flow.response.raw_content)
         exchange.end(time.time())
 
     @_harmless
@@ -202,18 +217,11 @@ class Recorder:
         if exchange is None:
             return
         message = flow.error.msg if flow.error else "the connection broke"
-        exchange.end(time.time(), failure=message, cancelled=_by_client(flow, message))
+        exchange.end(time.time(), failure=message, cancelled=gone_by_client(flow, message))
 
 
 def _settings() -> Settings:
     return load({name: getattr(ctx.options, f"aitap_{name}") for name in SETTINGS})
-
-
-def _by_client(broken: flow.Flow, message: str) -> bool:
-    """Whether the client went first. mitmproxy tells only by its words and by the state of the connection."""
-    if "by client" in message or message.startswith("Client disconnected"):
-        return True
-    return broken.client_conn.timestamp_end is not None and "server" not in message.lower()
 
 
 def _is_long(response: http.Response) -> bool:
@@ -233,14 +241,19 @@ def _after(earlier: Any, tap: Callable[[bytes], bytes]) -> Callable[[bytes], Any
     return stream
 
 
-def _head(route: Route, request: http.Request, host: str, path: str, query: str) -> RequestHead:
-    return RequestHead(
-        route=route,
-        method=request.method,
-        host=host,
-        path=path,
-        query=query,
-        http_version=request.http_version,
-        headers=Headers(request.headers.fields),
-        started_at=request.timestamp_start,
+def _head(route: Route, request: http.Request, host: str, path: str, query: str) -> Head:
+    return (
+        route,
+        request.method,
+        _text(host),
+        _text(path),
+        _text(query),
+        request.http_version,
+        request.headers.fields,
+        request.timestamp_start,
     )
+
+
+def _text(text: str) -> str:
+    """Without the halves of surrogate pairs by which mitmproxy keeps bytes that are no UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

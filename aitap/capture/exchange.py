@@ -94,10 +94,15 @@ class Exchange:
         """See :class:`aitap.capture.pipeline.Source`."""
         recording, self._recording = self._recording, None
         self._over = True
-        if recording is not None:
+        if recording is not None and not recording.doubtful:
             self._pipeline.closed(recording, recording.unreadable(at))
 
     def _begin(self, body: bytes, at: float) -> None:
         recording = self._recording = Recording(self._pipeline.environment, self._head())
-        self._pipeline.opened(recording, self, at)
         recording.begin(body, at)
+        if recording.doubtful:
+            # No call of a model after all; nobody has heard of it.
+            self._recording = None
+            self._over = True
+        else:
+            self._pipeline.opened(recording, self, at)

@@ -19,11 +19,13 @@ __all__ = [
     "Dialect",
     "ErrorFact",
     "Message",
+    "RequestContents",
     "RequestFacts",
     "ResponseDecoder",
     "ResponseFacts",
     "ThoughtFact",
     "ToolFact",
+    "Turn",
     "UsageFact",
 ]
 
@@ -53,6 +55,23 @@ class Message(msgspec.Struct):
     """Of an assistant's turn: what identifies its tool calls across re-sends."""
 
 
+class Turn(msgspec.Struct):
+    """One message in full, in the normal form of :mod:`aitap.capture.turns`, the same for every dialect."""
+
+    role: Literal["user", "assistant", "tool", "system", "tools"]
+    parts: list[dict[str, Any]]
+
+
+class RequestContents(msgspec.Struct):
+    """All that a request says, every piece of it still undecoded."""
+
+    messages: list[msgspec.Raw]
+    turns: Callable[[msgspec.Raw], list[Turn]]
+    """Reads one of them. Nothing, where it holds nothing that is kept; several, where a dialect packs several."""
+    system: msgspec.Raw = msgspec.Raw(b"")
+    tools: msgspec.Raw = msgspec.Raw(b"")
+
+
 class RequestFacts(msgspec.Struct):
     """What a request asks for."""
 
@@ -73,6 +92,21 @@ class RequestFacts(msgspec.Struct):
     (``metadata.user_id``, ``prompt_cache_key``, ...)."""
     conversation: Callable[[], list[Message]] | None = None
     """Decodes every message; dear, so only called where nothing else tells conversations apart."""
+    contents: Callable[[], RequestContents] | None = None
+    """What was said, for who keeps it."""
+
+    def ask_a_model(self) -> bool:
+        """Whether the body looks like a call of a model: it names one, and somebody says something."""
+        if not self.model:
+            return False
+        return _any_words(self.newest) or (self.conversation is not None and _any_words(self.conversation()))
+
+
+def _any_words(messages: list[Message]) -> bool:
+    return any(
+        message.role != "other" and (message.texts or message.attachments or message.results or message.calls)
+        for message in messages
+    )
 
 
 class UsageFact(msgspec.Struct):
@@ -129,6 +163,8 @@ class ResponseFacts(msgspec.Struct):
     error: ErrorFact | None = None
     complete: bool = False
     """The dialect's terminal event came, or the JSON body was whole."""
+    answer: list[Turn] = []
+    """What the model said; only where the decoder was asked to keep text."""
     first_output_at: float | None = None
     """When the first event with model output arrived (the ``at`` of the feed that held it)."""
 
@@ -164,6 +200,9 @@ class Dialect(Protocol):
         """
         ...
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> ResponseDecoder:
-        """A fresh decoder for one response; ``path`` is the request's, ``headers`` are the response's, lower-case."""
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> ResponseDecoder:
+        """A fresh decoder for one response; ``path`` is the request's, ``headers`` are the response's, lower-case.
+
+        With ``keep_text`` it gives the answer itself, too.
+        """
         ...

@@ -23,7 +23,19 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_fields",)
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        self._fields = {_names.get(name) or _name(name): value for name, value in reversed(fields)}
+        self._fields: dict[str, bytes] = {_names.get(name) or _name(name): value for name, value in reversed(fields)}
+
+    @classmethod
+    def of(cls, raw: dict[str, bytes]) -> Headers:
+        """From what :attr:`raw` gave."""
+        headers = cls(())
+        headers._fields = raw
+        return headers
+
+    @property
+    def raw(self) -> dict[str, bytes]:
+        """Name and undecoded value of each field."""
+        return self._fields
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name].decode("utf-8", "replace")

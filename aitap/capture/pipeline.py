@@ -106,6 +106,14 @@ class Pipeline:
         self.armed = False
         self._wake.set()
 
+    def drain(self) -> None:
+        """Decode what is queued here and now, and announce nothing: for saved traffic, which nobody waits for.
+
+        Instead of :meth:`start`, not beside it.
+        """
+        self._drain()
+        self._unannounced.clear()
+
     def close(self, timeout: float) -> bool:
         """Decode what is queued, end what is open as interrupted, stop; False if ``timeout`` seconds did not do."""
         self._stopping = True

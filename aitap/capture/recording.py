@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from aitap.capture.clients import Client, Clients
+from aitap.capture.contents import Contents
 from aitap.capture.credentials import credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
 from aitap.capture.errors import body_error, error_message, error_type
@@ -25,6 +26,7 @@ from aitap.capture.retries import Retries
 from aitap.capture.routes import Route
 from aitap.capture.wire.coding import CodingError, decode_all
 from aitap.record import (
+    UNKNOWN,
     CaptureMode,
     Interception,
     Lineage,
@@ -64,6 +66,11 @@ class Environment:
         self.capture: CaptureMode = capture
         self.clients = Clients()
         self.retries = Retries()
+        self.contents = Contents()
+
+    def id_for(self, started_at: float) -> str:  # noqa: ARG002 - saved traffic has ids that depend on it
+        """The id of a recording that begins."""
+        return new_id()
 
 
 class Recording:
@@ -79,8 +86,10 @@ class Recording:
         self._asked_at = head.started_at
         self._status: int | None = None
         self._response: ResponseBody | MessageBody | None = None
+        self.doubtful = head.route.provider == UNKNOWN
+        """Nothing but the path says so far that this is a call of a model."""
         self.record = Interception(
-            id=new_id(),
+            id=environment.id_for(head.started_at),
             initiator_id=environment.initiator_id,
             provider=head.route.provider,
             provider_name=head.route.provider_name,
@@ -100,7 +109,10 @@ class Recording:
         )
 
     def begin(self, body: bytes, at: float) -> None:
-        """The request is whole; ``body`` as it came over the wire."""
+        """The request is whole; ``body`` as it came over the wire.
+
+        Where it does not bear out what was only a guess, the recording stays :attr:`doubtful`: drop it.
+        """
         record, head, environment = self.record, self._head, self._environment
         self._asked_at = at
         record.request_bytes = len(body)
@@ -110,6 +122,10 @@ class Recording:
             record.metadata["request_undecoded"] = str(error)
             plain = b""
         facts = self._dialect.request(plain, head.path)
+        if self.doubtful:
+            if not facts.ask_a_model():
+                return
+            self.doubtful = False
         record.model = facts.model[:256]
         record.streaming = facts.streaming
         client = environment.clients.identify(head.headers, facts)
@@ -118,6 +134,8 @@ class Recording:
         record.retry_of = environment.retries.find(self._scope, body, head.started_at)
         self._prompt(client, facts)
         self._lineage(client, facts)
+        if record.capture == "full":
+            environment.contents.request(record, facts)
         self._body = body
         if (attempt := head.headers.get("x-stainless-retry-count", "0")) != "0" and attempt.isdecimal():
             record.metadata["retry_count"] = int(attempt[:6])
@@ -185,7 +203,7 @@ class Recording:
         record = self.record
         self._status = record.status_code = status
         record.provider_request_id = next((_short(headers[name]) for name in _REQUEST_IDS if headers.get(name)), None)
-        decoder = self._dialect.decoder(self._head.path, headers)
+        decoder = self._dialect.decoder(self._head.path, headers, keep_text=record.capture == "full")
         if messages:
             self._response = MessageBody(decoder)
             return
@@ -234,6 +252,8 @@ class Recording:
         if self._response is not None:
             facts = self._response.finish(at)
         self._children(facts, at)
+        if record.capture == "full":
+            self._environment.contents.response(record, facts.answer, facts.response_id)
         record.response_model = facts.model
         record.stop_reason = facts.stop_reason
         if record.streaming and facts.first_output_at is not None:

@@ -1,4 +1,8 @@
-"""From a host and a path to a provider and a dialect. The table is data (``data/providers.toml``)."""
+"""From a host and a path to a provider and a dialect. The table is data (``data/providers.toml``).
+
+A host that is in no table may speak a language we know all the same: then the path has a shape that we
+know too. That is only a guess, which the body has to bear out (:meth:`Router.guess`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.provider_rows import ProviderRow, builtin_table
-from aitap.record import Purpose
+from aitap.record import UNKNOWN, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +29,8 @@ class Route(msgspec.Struct, frozen=True):
     provider_name: str
     api: str
     purpose: Purpose = "conversation"
+    socket_only: bool = False
+    """Model calls go over a WebSocket there, and a POST is something else."""
 
 
 class Router:
@@ -41,6 +47,10 @@ class Router:
             for row in (*own, *(ProviderRow(**row) for row in table["provider"]))
             for host in row.hosts
         ]
+        self._shapes: dict[str, list[tuple[re.Pattern[str], dict[str, Any]]]] = {}
+        for shape in table.get("unknown", ()):
+            pattern = re.compile(fnmatch.translate(shape["path"]))
+            self._shapes.setdefault(_last_word(shape["path"]), []).append((pattern, shape))
         # Hosts and paths come from strangers: the memory is bounded.
         self._of_host = lru_cache(maxsize=1024)(self._find_host)
         self.route = lru_cache(maxsize=4096)(self._route)
@@ -55,15 +65,35 @@ class Router:
         """
         return next((route for pattern, route in self._of_host(host, port) if pattern.match(path)), None)
 
+    def guess(self, host: str, path: str, port: int = 0) -> Route | None:
+        """What a POST to a host that is in no table may be, by the shape of its path. Its body must bear it out.
+
+        All other traffic of the world comes by here: what it costs is one look into a dictionary.
+        """
+        for pattern, shape in self._shapes.get(_last_word(path), ()):
+            if pattern.match(path) and not self._of_host(host, port):
+                return Route(UNKNOWN, host, shape["api"], shape.get("purpose", "conversation"))
+        return None
+
 
 def _routes(row: ProviderRow, lists: dict[str, list[dict[str, Any]]]) -> list[tuple[re.Pattern[str], Route]]:
     return [
         (
             re.compile(fnmatch.translate(route["path"])),
-            Route(route.get("type", row.type), row.name, route["api"], route.get("purpose", "conversation")),
+            Route(
+                route.get("type", row.type),
+                row.name,
+                route["api"],
+                route.get("purpose", "conversation"),
+                route.get("socket_only", False),
+            ),
         )
         for route in lists[row.routes]
     ]
+
+
+def _last_word(path: str) -> str:
+    return path[max(path.rfind("/"), path.rfind(":")) + 1 :]
 
 
 def _host_test(host: str) -> Callable[[str, int], bool]:

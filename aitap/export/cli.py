@@ -32,8 +32,10 @@ COMMANDS = {
     "models": "aitap.export.values:models",
     "clients": "aitap.export.values:clients",
     "providers": "aitap.export.values:providers",
+    "hosts": "aitap.export.hosts:hosts",
     "export": "aitap.export.export_records:export",
     "tail": "aitap.export.tail:tail",
+    "ingest": "aitap.export.ingest:ingest",
     "prune": "aitap.export.prune:prune",
     "db": "aitap.export.database:db",
 }

@@ -76,7 +76,7 @@ def _bytes(database: Database) -> int | None:
 @db.command()
 @database_option
 def check() -> None:
-    """Check that the database is sound: its file, its schema, no rows without their interception."""
+    """Check that the database is sound: file, schema, no rows without their interception, contents unchanged."""
     with opened() as database:
         found = problems(database)
     if found:

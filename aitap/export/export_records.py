@@ -15,6 +15,7 @@ from aitap.export.formats import FORMATS
 from aitap.export.query_options import query_filter, query_options
 from aitap.export.store import opened
 from aitap.storage import queries
+from aitap.storage.conversation import add_messages, add_session_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,8 +40,11 @@ __all__ = ["export"]
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Write FILE instead of stdout; it appears when it is whole.",
 )
+@click.option(
+    "--contents", is_flag=True, help="With the messages, where they were captured: of each record, all of them."
+)
 @query_options
-def export(*, what: str, format_name: str | None, output: Path | None, **query: Any) -> None:
+def export(*, what: str, format_name: str | None, output: Path | None, contents: bool, **query: Any) -> None:
     """Export whole records: interceptions (oldest first, with all that belongs to them) or sessions.
 
     json is one array, jsonl one object a line. In csv a text that begins with = + - or @ gets an apostrophe
@@ -48,12 +52,19 @@ def export(*, what: str, format_name: str | None, output: Path | None, **query: 
     """
     if output is not None and str(output) == "-":
         output = None
-    encode = FORMATS[format_name or _by_ending(output)]
+    format_name = format_name or _by_ending(output)
+    if contents and format_name == "csv":
+        raise click.UsageError("--contents has no place in csv: write json or jsonl")
+    encode = FORMATS[format_name]
     with opened() as database, _destination(output) as file:
         wanted = query_filter(database, "sessions" if what == "sessions" else "interceptions", query)
         iterate = queries.iter_sessions if what == "sessions" else queries.iter_interceptions
         with contextlib.closing(iterate(database, wanted)) as records:  # type: ignore[type-var]
-            for piece in encode(_with_progress(records, what, database, wanted, to_file=output is not None), what):
+            shown = _with_progress(records, what, database, wanted, to_file=output is not None)
+            if contents:
+                add = add_session_messages if what == "sessions" else add_messages
+                shown = (add(database, record) for record in shown)
+            for piece in encode(shown, what):
                 file.write(piece)
         file.flush()
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aitap.export import human
+from aitap.export.conversation_view import parts_view
 from aitap.export.tables import OUTCOME_STYLES
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ __all__ = ["interception_view"]
 Record = dict[str, Any]
 
 
-def interception_view(record: Record) -> Group:
-    """Facts first, then prompt, thoughts, tool calls and token usage, each under its heading."""
+def interception_view(record: Record, *, full: bool = False) -> Group:
+    """Facts first, then prompt, thoughts, answer, tool calls and token usage, each under its heading."""
     parts: list[RenderableType] = [
         Text.assemble(("Interception ", "bold"), record["id"]),
         _pairs(_facts(record)),
@@ -33,6 +34,8 @@ def interception_view(record: Record) -> Group:
         source = (thought["metadata"] or {}).get("source")
         title = f"Thought ({human.one_line(str(source))})" if source else "Thought"
         parts += _block(title, [Text(human.safe(thought["content"]), style="italic dim")])
+    if answer := _answer(record):
+        parts += _block("Answer", [*parts_view(answer, full=full)])
     for usage in record["tool_usages"]:
         parts += _block(_tool_title(usage), [*_tool(usage)])
     for usage in record["token_usages"]:
@@ -40,6 +43,17 @@ def interception_view(record: Record) -> Group:
     if not record["token_usages"]:
         parts += _block("Token usage", [Text("unknown: the provider sent none", style="dim")])
     return Group(*parts)
+
+
+def _answer(record: Record) -> list[Record]:
+    """What the model said beside its tool calls, which stand for themselves."""
+    asked = record["request_digest"]
+    found: list[Record] = []
+    for message in reversed(record.get("messages", ())):
+        if message["digest"] == asked or record["response_digest"] is None or message["role"] != "assistant":
+            break
+        found[:0] = [part for part in message["content"] if part.get("type") != "tool_call"]
+    return found
 
 
 def _block(title: str | Text, content: list[RenderableType]) -> list[RenderableType]:

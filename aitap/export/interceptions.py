@@ -11,6 +11,7 @@ from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, limit_options, query_filter, query_options
 from aitap.export.store import database_option, opened
+from aitap.storage.conversation import add_messages
 from aitap.storage.queries import get_interception, list_interceptions
 
 __all__ = ["interceptions"]
@@ -49,15 +50,18 @@ def list_(*, limit: int, after_id: str | None, as_json: bool, **query: Any) -> N
 
 @interceptions.command()
 @click.argument("interception_id", metavar="ID")
+@click.option("--full", is_flag=True, help="Do not cut the answer.")
 @database_option
 @json_option
-def show(*, interception_id: str, as_json: bool) -> None:
+def show(*, interception_id: str, full: bool, as_json: bool) -> None:
     """Show all that is known of one interception.
 
     ID is a whole id, or a part of its beginning or end that no other has.
     """
     with opened() as database:
         record = get_interception(database, interception_id)
+        if record is not None:
+            add_messages(database, record)
     if record is None:
         raise Failure(f"no interception {interception_id!r}")
     if wants_json(asked=as_json):
@@ -65,4 +69,4 @@ def show(*, interception_id: str, as_json: bool) -> None:
         return
     from aitap.export.interception_view import interception_view
 
-    terminal().print(interception_view(record))
+    terminal().print(interception_view(record, full=full))

@@ -34,19 +34,44 @@ def _age(_: click.Context, __: click.Parameter, value: str | None) -> float | No
     callback=_age,
     help="Remove what started longer ago than this, such as 60d; the default is the retention setting.",
 )
+@click.option(
+    "--contents-older-than",
+    metavar="AGE",
+    callback=_age,
+    help="Of what stays, drop contents from longer ago than this; the default is the content_retention setting.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say how many would go.")
 @database_option
-def prune(*, older_than: float | None, dry_run: bool) -> None:
+def prune(*, older_than: float | None, contents_older_than: float | None, dry_run: bool) -> None:
     """Remove old interceptions with all that belongs to them.
 
-    The proxy does this by itself (setting `retention`); what is in flight stays. Safe beside a running proxy.
+    The proxy does this by itself (settings `retention` and `content_retention`); what is in flight stays. Safe
+    beside a running proxy.
     """
-    age = in_force().retention if older_than is None else older_than
-    if age <= 0:
+    settings, now = in_force(), time.time()
+    age = settings.retention if older_than is None else older_than
+    contents_age = settings.content_retention if contents_older_than is None else contents_older_than
+    if age <= 0 and contents_age <= 0:
         raise Failure("retention is 0, which keeps records for ever: say --older-than AGE")
-    before = time.time() - age
+    before = now - age if age else 0.0
+    contents_before = now - contents_age if contents_age else 0.0
     with opened(read_only=dry_run) as database:
-        count = (retention.prunable if dry_run else retention.prune)(database, before)
+        bare = retention.prunable_contents(database, contents_before) if contents_before > before else 0
+        if dry_run:
+            count = retention.prunable(database, before)
+            bare -= retention.prunable_contents(database, before) if bare else 0
+        else:
+            count = retention.prune(database, before, contents_before)
     done = "would be removed" if dry_run else "removed"
-    since = datetime.fromtimestamp(max(before, 0), UTC).astimezone()
-    click.echo(f"{count} interception{'' if count == 1 else 's'} from before {since:%Y-%m-%d %H:%M} {done}")
+    if age:
+        click.echo(f"{_counted(count)} from before {_minute(before)} {done}")
+    if contents_before > before:
+        click.echo(f"contents of {_counted(bare)} from before {_minute(contents_before)} {done}")
+
+
+def _counted(count: int) -> str:
+    return f"{count} interception{'' if count == 1 else 's'}"
+
+
+def _minute(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(max(seconds, 0), UTC).astimezone():%Y-%m-%d %H:%M}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aitap.storage.queries import Filter
 
-__all__ = ["json_option", "limit_options", "query_filter", "query_options", "resolved"]
+__all__ = ["json_option", "limit_options", "query_filter", "query_options", "query_options_of", "resolved"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,9 +33,18 @@ _HELP = {
 
 def query_options(command: Command) -> Command:
     """The filter options, ``-q`` and ``--database-url``. The command gets them as ``**query``."""
+    return query_options_of(*KEYS)(command)
+
+
+def query_options_of(*keys: str) -> Callable[[Command], Command]:
+    """The same with these keys alone."""
+    return lambda command: _with_options(command, keys)
+
+
+def _with_options(command: Command, keys: tuple[str, ...]) -> Command:
     command = database_option(command)
     command = click.option("-q", "search", metavar="SEARCH", help="A search: 'key:value ...' with these keys.")(command)
-    for key in reversed(KEYS):
+    for key in reversed(keys):
         option = click.option(f"--{key.replace('_', '-')}", key, metavar=_metavar(key), help=_HELP[key])
         command = option(command)
     return command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any
 
@@ -11,22 +11,31 @@ from rich.text import Text
 from rich.tree import Tree
 
 from aitap.export import human
+from aitap.export.conversation_view import messages_view
 from aitap.export.tables import OUTCOME_STYLES, purpose
 from aitap.storage.threads import token_sum
 
 __all__ = ["session_view"]
 
 Record = dict[str, Any]
+Said = dict[str, list[Record]]
 
 _PROMPT_LIMIT = 600
 _TOOLS_SHOWN = 20
 
 
-def session_view(session: Record) -> Group:
-    """The head with the sums, one tree for each thread, and the auxiliary calls in a line."""
+def session_view(session: Record, *, full: bool = False) -> Group:
+    """The head with the sums, one tree for each thread, and the auxiliary calls in a line.
+
+    Where the session has ``messages``, each stands under the interception with which it first came; ``full``
+    cuts no text.
+    """
+    said: Said = defaultdict(list)
+    for message in session.get("messages", ()):
+        said[message["interception_id"]].append(message)
     parts: list[RenderableType] = [*_head(session)]
     for thread in session["threads"]:
-        parts += [Text(""), _thread(thread)]
+        parts += [Text(""), _thread(thread, said, full=full)]
     if session["auxiliary"]:
         parts += [Text(""), _auxiliary(session["auxiliary"])]
     return Group(*parts)
@@ -85,16 +94,16 @@ def _subagents(threads: list[Record]) -> int:
     return sum(len(thread["subagents"]) + _subagents(thread["subagents"]) for thread in threads)
 
 
-def _thread(thread: Record) -> Tree:
+def _thread(thread: Record, said: Said, *, full: bool) -> Tree:
     tree = Tree(_thread_title(thread), guide_style="dim")
     waiting = list(thread["subagents"])
     for interception in thread["interceptions"]:
         # A sub-agent stands where it began, between the calls of the one that waits for it.
         while waiting and _at(waiting[0]) < _at(interception):
-            tree.add(_thread(waiting.pop(0)))
-        _interception(tree, interception)
+            tree.add(_thread(waiting.pop(0), said, full=full))
+        _interception(tree, interception, said.get(interception["id"], []), full=full)
     for subagent in waiting:
-        tree.add(_thread(subagent))
+        tree.add(_thread(subagent, said, full=full))
     return tree
 
 
@@ -113,7 +122,7 @@ def _thread_title(thread: Record) -> Text:
     return title
 
 
-def _interception(tree: Tree, record: Record) -> None:
+def _interception(tree: Tree, record: Record, said: list[Record], *, full: bool) -> None:
     branch = tree.add(
         _line(
             (_clock(record["started_at"]), "dim"),
@@ -125,8 +134,13 @@ def _interception(tree: Tree, record: Record) -> None:
             _tokens(token_sum([record]), written=False),
         )
     )
+    if said:
+        for item in messages_view(record, said, full=full):
+            branch.add(item)
     if record["error_message"]:
         branch.add(_line((human.one_line(record["error_message"]), "red")))
+    if said:
+        return  # thoughts and tool calls are among the messages
     if record["model_thoughts"]:
         text = " ".join(human.one_line(thought["content"]) for thought in record["model_thoughts"])
         branch.add(_line(("thought ", "dim"), (human.one_line(text), "italic dim")))

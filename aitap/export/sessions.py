@@ -11,6 +11,7 @@ from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, limit_options, query_filter, query_options, resolved
 from aitap.export.store import database_option, opened
+from aitap.storage.conversation import add_session_messages
 from aitap.storage.queries import get_session, list_sessions
 
 __all__ = ["sessions"]
@@ -50,10 +51,11 @@ def list_(*, limit: int, after_id: str | None, as_json: bool, **query: Any) -> N
 @sessions.command()
 @click.argument("session_id", metavar="ID")
 @click.option("--initiator", metavar="USER", help="Whose session, where several users have one of this id.")
+@click.option("--full", is_flag=True, help="Cut no text, and show the system prompt too.")
 @database_option
 @json_option
-def show(*, session_id: str, initiator: str | None, as_json: bool) -> None:
-    """Show one session: each prompt and all that followed from it.
+def show(*, session_id: str, initiator: str | None, full: bool, as_json: bool) -> None:
+    """Show one session: each prompt and all that followed from it, word for word where contents were captured.
 
     ID is a session's id, a part of its beginning or end that no other has, or the id of one of its
     interceptions. Sub-agents stand under the thread that started them, calls the client made for itself
@@ -62,6 +64,8 @@ def show(*, session_id: str, initiator: str | None, as_json: bool) -> None:
     with opened() as database:
         whose = resolved(database, {"initiator": initiator} if initiator else {}).initiator_id
         record = get_session(database, session_id, whose)
+        if record is not None:
+            add_session_messages(database, record)
     if record is None:
         raise Failure(f"no session {session_id!r}")
     if wants_json(asked=as_json):
@@ -69,4 +73,4 @@ def show(*, session_id: str, initiator: str | None, as_json: bool) -> None:
         return
     from aitap.export.session_view import session_view
 
-    terminal().print(session_view(record))
+    terminal().print(session_view(record, full=full))

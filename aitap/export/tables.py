@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from aitap.export import human
+from aitap.record import UNKNOWN
 from aitap.storage.threads import token_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OUTCOME_STYLES", "interception_table", "purpose", "session_table", "story"]
+__all__ = ["OUTCOME_STYLES", "host_table", "interception_table", "purpose", "session_table", "story"]
 
 OUTCOME_STYLES = {
     "completed": "green",
@@ -133,6 +134,27 @@ _SESSIONS = [
 ]
 
 
+def _provider(record: Record, _: datetime) -> Text:
+    unknown = record["provider"] == UNKNOWN
+    return Text("unknown" if unknown else human.one_line(record["provider"]), style="bold yellow" if unknown else "")
+
+
+def _users(record: Record, _: datetime) -> str:
+    return human.one_line(", ".join(user["username"] or human.short_id(user["id"]) for user in record["users"]))
+
+
+_HOSTS = [
+    _Column(header="HOST", cell=lambda r, _: human.one_line(r["host"]), width=0),
+    _Column(header="PROVIDER", cell=_provider, width=10),
+    _Column(header="NAME", cell=lambda r, _: human.one_line(r["provider_name"]), width=18, since=120),
+    _Column(header="CALLS", cell=lambda r, _: human.count(r["interceptions"]), width=5, right=True),
+    _Column(header="FIRST SEEN", cell=lambda r, now: human.day_and_time(r["first_seen"], now), width=12, since=100),
+    _Column(header="LAST SEEN", cell=lambda r, now: human.day_and_time(r["last_seen"], now), width=12),
+    _Column(header="CLIENTS", cell=lambda r, _: human.one_line(", ".join(r["clients"])), width=30, since=80),
+    _Column(header="USERS", cell=_users, width=24, since=140),
+]
+
+
 def _models(record: Record, most: int) -> str:
     models = [human.model_name(model, brief=True) for model in record["models"] or ()]
     more = f" +{len(models) - most}" if len(models) > most else ""
@@ -174,3 +196,8 @@ def interception_table(
 def session_table(records: Iterable[Record], width: int, now: datetime) -> Table:
     """Sessions as rows."""
     return _table(_SESSIONS, records, width, now, header=True, fixed=False)
+
+
+def host_table(records: Iterable[Record], width: int, now: datetime) -> Table:
+    """Hosts as rows."""
+    return _table(_HOSTS, records, width, now, header=True, fixed=False)

@@ -1,9 +1,10 @@
-"""Whether a database is sound: the file itself, and rows that belong together."""
+"""Whether a database is sound: the file itself, rows that belong together, contents that are what was said."""
 
 from __future__ import annotations
 
 from peewee import Database, SqliteDatabase, fn
 
+from aitap.storage.conversation import content_problems
 from aitap.storage.models import Interception
 from aitap.storage.rows import CHILDREN
 
@@ -30,4 +31,4 @@ def problems(database: Database) -> list[str]:
         query = child.select(fn.COUNT(child.id)).where(~fn.EXISTS(owner))
         if lost := int(database.execute(query).fetchone()[0]):
             found.append(f"{child._meta.table_name} has {lost} rows without their interception")
-    return found
+    return found + content_problems(database)

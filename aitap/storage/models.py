@@ -28,6 +28,7 @@ __all__ = [
     "HAS_CONTENTS",
     "MODELS",
     "History",
+    "Host",
     "Interception",
     "LooseMessage",
     "Message",
@@ -257,6 +258,26 @@ class LooseMessage(Table):
         without_rowid = True
 
 
+class Host(Table):
+    """What one user's client did with one host; ``mode`` says how it was seen (``decrypted``: its traffic was read)."""
+
+    host = TextField()
+    mode = TextField()
+    provider = TextField()
+    provider_name = TextField()
+    initiator_id = Uuid()
+    client = TextField()
+    """Empty where it is not known: it is part of the key."""
+    first_seen = Timestamp()
+    last_seen = Timestamp(index=True)
+    interceptions = BigIntegerField(default=0)
+
+    class Meta:
+        table_name = "aitap_hosts"
+        primary_key = CompositeKey("host", "mode", "provider", "provider_name", "initiator_id", "client")
+        without_rowid = True
+
+
 class ProxyRun(Table):
     """One run of a proxy; its heartbeat tells whether the interceptions it left open still live."""
 
@@ -281,6 +302,7 @@ MODELS: tuple[type[Any], ...] = (
     Session,
     History,
     ProxyRun,
+    Host,
     Message,
     LooseMessage,
 )

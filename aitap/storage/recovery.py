@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from aitap.storage import sessions
+from aitap.storage import hosts, sessions
 from aitap.storage.database import rows_of, transaction
 from aitap.storage.fields import parse_timestamp, timestamp_text
 
@@ -59,11 +59,11 @@ def end_run(database: Database, run: int) -> None:
 
 
 def mark_interrupted(database: Database) -> int:
-    """Mark what proxies that are gone left open, count it in its sessions, and return how many there were.
+    """Mark what proxies that are gone left open, count it in its sessions and hosts, and return how many there were.
 
     Their end is the last moment at which they are known to have been open: the proxy's last heartbeat.
     """
-    marked = 0
+    marked: list[str] = []
     with transaction(database):
         touched = set()
         for own_id, started, session, initiator, host, pid, heartbeat, ended in rows_of(database, _OPEN):
@@ -71,9 +71,10 @@ def mark_interrupted(database: Database) -> int:
                 last_known = max(started, heartbeat or started)
                 rows_of(database, _INTERRUPT, (last_known, own_id))
                 touched.add((session, initiator))
-                marked += 1
+                marked.append(own_id)
         sessions.rebuild(database, touched)
-    return marked
+        hosts.add_interrupted(database, marked)
+    return len(marked)
 
 
 def _gone(host: str, pid: int, heartbeat: datetime, *, ended: bool) -> bool:

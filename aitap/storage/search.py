@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "Kind", "SearchError", "filter_from", "parse_moment", "resolve_initiator", "terms"]
 
-Kind = Literal["interceptions", "sessions", "models", "clients", "providers"]
+Kind = Literal["interceptions", "sessions", "models", "clients", "providers", "hosts"]
 
 KEYS = (
     "initiator",
@@ -42,6 +42,7 @@ _BARE: dict[Kind, str | None] = {
     "models": "model",
     "clients": "client",
     "providers": "provider",
+    "hosts": "provider",
 }
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")

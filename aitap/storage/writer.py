@@ -18,7 +18,8 @@ import msgspec
 import peewee
 
 from aitap.record import Interception
-from aitap.storage import recovery, sessions
+from aitap.storage import hosts, recovery, sessions
+from aitap.storage.contents import Contents
 from aitap.storage.database import question_marks, rows_of, transaction
 from aitap.storage.lineage import Threads
 from aitap.storage.retention import prune_slices
@@ -66,8 +67,9 @@ class _Abandoned(Exception):  # noqa: N818 # no error: it carries the order to s
 class Writer:
     """Writes records in a thread of its own, with a database connection of its own.
 
-    ``flush_interval``, ``retention`` (0 keeps for ever) and ``retention_interval`` are seconds;
-    ``queue_limit`` is the number of records that may wait before further ones are lost.
+    ``flush_interval``, ``retention`` (0 keeps for ever), ``content_retention`` (0 keeps contents as long as
+    their records) and ``retention_interval`` are seconds; ``queue_limit`` is the number of records that may
+    wait before further ones are lost.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Writer:
         flush_interval: float = 0.1,
         queue_limit: int = 50_000,
         retention: float = 0.0,
+        content_retention: float = 0.0,
         retention_interval: float = 600.0,
     ) -> None:
         self.stats = WriterStats()
@@ -84,8 +87,10 @@ class Writer:
         self._flush_interval = min(flush_interval, threading.TIMEOUT_MAX)
         self._queue_limit = queue_limit
         self._retention = retention
+        self._content_retention = content_retention
         self._retention_interval = retention_interval
         self._threads = Threads(database)
+        self._contents = Contents(database)
         self._queue: queue.SimpleQueue[Interception | _Mark] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._hurry = threading.Event()
@@ -215,12 +220,24 @@ class Writer:
                 recovery.beat(self._database, self._run)
             if now >= self._next_prune:
                 self._next_prune = now + self._retention_interval
-                self._pruning = prune_slices(self._database, time.time() - self._retention) if self._retention else None
-            if self._pruning and next(self._pruning, None) is None:
-                self._pruning = None
+                self._pruning = self._prune()
+            if self._pruning:
+                self._contents.forget()
+                if next(self._pruning, None) is None:
+                    self._pruning = None
         except peewee.PeeweeException as error:
             self._pruning = None
             log.warning("upkeep of the database is put off: %s", error)
+
+    def _prune(self) -> Iterator[int] | None:
+        if not self._retention and not self._content_retention:
+            return None
+        now = time.time()
+        return prune_slices(
+            self._database,
+            now - self._retention if self._retention else 0.0,
+            now - self._content_retention if self._content_retention else 0.0,
+        )
 
     def _insist(self, work: Callable[[], None]) -> None:
         """Do it until the database lets it be done. Raises ``_Abandoned`` when told to stop."""
@@ -292,14 +309,17 @@ class Writer:
                 record for record in records if record.ended_at and ended.get(record.id, ("",))[0] == "interrupted"
             ]
             self._threads.resolve(news + revived)
-            insert_records(self._database, news + revived, self._run)
+            insert_records(self._database, self._contents.write(news + revived), self._run)
             self._threads.write()
-            sessions.add_ended(self._database, [record for record in news if record.ended_at is not None])
+            over = [record for record in news if record.ended_at is not None]
+            sessions.add_ended(self._database, over)
+            hosts.add_seen(self._database, over)
             if revived:
                 keys = {(ended[record.id][1], record.initiator_id) for record in revived}
                 sessions.rebuild(
                     self._database, keys | {(record.session_id, record.initiator_id) for record in revived}
                 )
+        self._contents.committed()
 
     def _ended(self, ids: list[str]) -> dict[str, tuple[str, str]]:
         """Which of these have their end already: outcome and session by id."""

@@ -8,20 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from mitmproxy import exceptions, flow, http, websocket
 from mitmproxy.test import taddons, tflow, tutils
 from wsproto.frame_protocol import Opcode
 
+from aitap.capture import recorder as decoding
 from aitap.capture.addon import Recorder
 from aitap.capture.identity import local_user
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment
+from aitap.capture.relay import Relay
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter, list_interceptions
 from tests.capture.making import CHAT, MESSAGES, RESPONSES, Records, answers, cut, dump, response_events, sse, user
 
 BODY = dump({"model": "m", "stream": True, "messages": [user("do it")]})
+LAST = dump({"model": "last", "messages": [user("do it")]})
 STREAM = sse(MESSAGES, answers(MESSAGES))
 
 
@@ -30,14 +34,41 @@ def records() -> Records:
     return Records()
 
 
-@pytest.fixture
-def recorder(records: Records) -> Iterator[Recorder]:
-    """A recorder that records into a list."""
+class InProcess(decoding.Recorder):
+    """The decoding side, in this process and into a list; what goes over the line is packed as it would be."""
+
+    congested = False
+
+    def __init__(self, records: Records) -> None:
+        self.pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=60.0)
+        self._exchanges = {}
+        self._sockets = {}
+
+    def send(self, items: list[Any]) -> None:
+        self.take(msgspec.msgpack.decode(msgspec.msgpack.encode(items)))
+
+
+def started(line: InProcess) -> Recorder:
     found = Recorder()
-    found.pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=60.0)
+    found._started = True
+    found.relay = Relay(line, lambda _, call: call())
+    return found
+
+
+@pytest.fixture
+def line(records: Records) -> Iterator[InProcess]:
+    found = InProcess(records)
     found.pipeline.start()
     yield found
-    found.done()
+    assert found.pipeline.close(10)
+    assert found.pipeline.decode_errors == 0
+
+
+@pytest.fixture
+def recorder(line: InProcess) -> Iterator[Recorder]:
+    """A recorder that records into a list."""
+    found = started(line)
+    yield found
     assert found.hook_errors == 0
 
 
@@ -100,7 +131,7 @@ def test_the_query_is_no_part_of_the_record(recorder: Recorder, records: Records
 @pytest.mark.parametrize(
     "found",
     [
-        call(host="example.com"),
+        call(host="example.com", path="/"),
         call(path="/v1/models"),
         call(method="GET"),
         call(method="HEAD"),
@@ -110,8 +141,8 @@ def test_the_query_is_no_part_of_the_record(recorder: Recorder, records: Records
 )
 def test_other_requests_pass_unrecorded(recorder: Recorder, records: Records, found: http.HTTPFlow) -> None:
     answer(ask(found, recorder), recorder, [STREAM])
-    answer(ask(call(), recorder), recorder, [STREAM])
-    assert len(records.wait(1)) == 1
+    answer(ask(call(body=LAST), recorder), recorder, [STREAM])
+    assert [record.model for record in records.wait(1)] == ["last"]  # in order: an earlier one would be before it
 
 
 @pytest.mark.parametrize("where", ["sni", "host header"])
@@ -199,7 +230,7 @@ def test_a_stream_that_breaks_keeps_what_had_passed(recorder: Recorder, records:
 def test_what_is_long_or_endless_of_other_hosts_is_not_held_back(
     recorder: Recorder, length: str | None, *, streamed: bool
 ) -> None:
-    found = ask(call(host="example.com"), recorder)
+    found = ask(call(host="example.com", path="/"), recorder)
     fields = [] if length is None else [(b"content-length", length.encode())]
     found.response = tutils.tresp(headers=http.Headers(fields), content=b"")
     recorder.responseheaders(found)
@@ -210,20 +241,19 @@ def test_what_other_scripts_and_upgrades_want_is_left_alone(recorder: Recorder) 
     def own(data: bytes) -> bytes:
         return data
 
-    found = ask(call(host="example.com"), recorder)
+    found = ask(call(host="example.com", path="/"), recorder)
     found.response = tutils.tresp(headers=http.Headers([]), content=b"")
     found.response.stream = own
     recorder.responseheaders(found)
     assert found.response.stream is own
-    upgrade = ask(call(host="example.com"), recorder)
+    upgrade = ask(call(host="example.com", path="/"), recorder)
     upgrade.response = tutils.tresp(status_code=101, headers=http.Headers([]), content=b"")
     recorder.responseheaders(upgrade)
     assert upgrade.response.stream is False
 
 
 def test_no_exception_leaves_a_hook(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder()
-    recorder.pipeline = Pipeline(Environment("me", "minimal"), Records(), announce_after=60.0)
+    recorder = started(InProcess(Records()))
     monkeypatch.setattr(recorder, "_router", None)
     with caplog.at_level(logging.ERROR):
         answer(ask(call(), recorder), recorder, [STREAM])
@@ -231,14 +261,27 @@ def test_no_exception_leaves_a_hook(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     assert "the traffic is not affected" in caplog.text
 
 
-def test_hooks_before_the_start_and_after_the_end_do_nothing() -> None:
+def test_hooks_of_a_proxy_that_does_not_record_do_nothing() -> None:
     recorder = Recorder()
+    recorder._started = True
     pieces = [STREAM]
     assert answer(ask(call(), recorder), recorder, pieces) == pieces
     recorder.error(call())
     recorder.done()
     recorder.done()
     assert recorder.hook_errors == 0
+
+
+def test_where_the_line_is_congested_traffic_passes_unrecorded_and_counted(
+    line: InProcess, recorder: Recorder, records: Records
+) -> None:
+    line.congested = True
+    assert answer(ask(call(), recorder), recorder, [STREAM]) == [STREAM]
+    line.congested = False
+    answer(ask(call(body=LAST), recorder), recorder, [STREAM])
+    assert [record.model for record in records.wait(1)] == ["last"]  # in order: an earlier one would be before it
+    assert recorder.relay is not None
+    assert recorder.relay.refused == 1
 
 
 # WebSockets
@@ -319,7 +362,7 @@ def test_what_was_recorded_is_in_the_database_when_the_proxy_has_stopped(tmp_pat
     url = f"sqlite:///{tmp_path / 'a.db'}"
     recorder = Recorder()
     run(recorder, call(), call(), aitap_database_url=url)
-    assert recorder.pipeline is None
+    assert recorder.relay is None
     database = open_database(url)
     try:
         rows = list_interceptions(database, Filter(), limit=10)
@@ -333,6 +376,7 @@ def test_a_bad_option_is_refused_where_it_is_given(tmp_path: Path) -> None:
     with taddons.context() as context:
         recorder = Recorder()
         context.master.addons.add(recorder)
+        recorder.relay = Relay(InProcess(Records()), lambda _, call: call())
         with pytest.raises(exceptions.OptionsError, match="capture"):
             context.configure(recorder, aitap_capture="everything")
 

@@ -121,6 +121,14 @@ class Mitmdump:
         """A client's TLS context that trusts this proxy's CA and no other."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
+    def children(self) -> list[int]:
+        """Process ids of what the proxy has started and still runs."""
+        table = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        ).stdout
+        rows = (line.split() for line in table.splitlines())
+        return [int(pid) for pid, parent, state in rows if int(parent) == self.process.pid and state[0] != "Z"]
+
     def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> int:
         """Send a signal and wait for the end; the exit status."""
         if self.process.poll() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -132,6 +133,26 @@ def test_a_database_that_cannot_be_written_never_reaches_the_traffic(
     rival.close()
 
     assert [record["outcome"] for record in proxy.records(3)] == ["completed"] * 3
+
+
+def test_a_recorder_that_is_killed_never_reaches_the_traffic_and_is_replaced(
+    start_proxy: StartProxy, upstream: Upstream
+) -> None:
+    body = message_json("msg_1", text="Hello")
+    upstream.serve(answer(body))
+    proxy = start_proxy()
+    connection = connect(proxy, ANTHROPIC)
+    assert post(connection, MESSAGES, ask_messages("before")).read() == body
+    proxy.record()
+    [recorder] = proxy.children()
+    os.kill(recorder, signal.SIGKILL)
+
+    assert post(connection, MESSAGES, ask_messages("amid")).read() == body
+    until(lambda: proxy.children() not in ([], [recorder]), "another recorder")
+    assert post(connection, MESSAGES, ask_messages("after")).read() == body
+    until(lambda: "after" in [r["user_prompts"][0]["prompt"] for r in proxy.all_records()], "the record after it")
+    assert proxy.stop() == 0
+    assert intact(proxy)
 
 
 def test_two_proxies_may_share_a_database(start_proxy: StartProxy, upstream: Upstream) -> None:

@@ -12,6 +12,7 @@ from aitap.capture.dialects.google_code_assist import GoogleCodeAssist
 from aitap.capture.dialects.google_generate_content import GoogleGenerateContent
 from aitap.capture.dialects.ollama import Ollama
 from aitap.capture.dialects.openai_chat import OpenAIChat
+from aitap.capture.dialects.openai_realtime import OpenAIRealtime
 from aitap.capture.dialects.openai_responses import OpenAIResponses
 from aitap.capture.dialects.vertex_anthropic import VertexAnthropic
 from aitap.capture.facts import Dialect
@@ -29,6 +30,7 @@ DIALECTS: dict[str, Dialect] = {
         Ollama("ollama.chat"),
         Ollama("ollama.generate"),
         OpenAIChat(),
+        OpenAIRealtime(),
         OpenAIResponses(),
     )
 } | {

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aitap.capture.dialects.anthropic_turns import message_turns, turns_of
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
     Message,
+    RequestContents,
     RequestFacts,
     ResponseFacts,
     ThoughtFact,
@@ -74,6 +76,7 @@ class AnthropicMessages:
             max_tokens=as_int(value_of(parts.max_tokens)),
             output_schema=bool(parts.output_format) or b'"format"' in bytes(parts.output_config),
             conversation=lambda: [_outline(item) for item in messages],
+            contents=lambda: RequestContents(messages, message_turns, parts.system, parts.tools),
         )
         if user_id := as_str(as_dict(value_of(parts.metadata)).get("user_id")):
             facts.body_ids["metadata.user_id"] = user_id
@@ -82,8 +85,8 @@ class AnthropicMessages:
             facts.body_ids["diagnostics.previous_message_id"] = previous
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> MessageDecoder:  # noqa: ARG002
-        return MessageDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> MessageDecoder:  # noqa: ARG002
+        return MessageDecoder(keep_text=keep_text)
 
 
 def _system(raw: Raw) -> str:
@@ -196,6 +199,7 @@ class _Start(msgspec.Struct):
 
 class _Delta(msgspec.Struct):
     type: str = ""
+    text: str = ""
     partial_json: str = ""
     thinking: str = ""
 
@@ -245,8 +249,9 @@ class _Open:
 class MessageDecoder:
     """Decoder of one Messages response."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
         self._facts = ResponseFacts()
         self._usage: dict[str, Any] = {}
         self._blocks: dict[int, _Open] = {}
@@ -275,7 +280,7 @@ class MessageDecoder:
         if event is None:
             return
         self._blocks[event.index] = _Open(event.content_block)
-        if event.content_block.type == "text" and len(self.skip) < _MOST_SKIPPED:
+        if event.content_block.type == "text" and not self._keep_text and len(self.skip) < _MOST_SKIPPED:
             # Answer text is no fact. Providers write JSON with or without blanks.
             self.skip = tuple(dict.fromkeys((*self.skip, *(form % event.index for form in _TEXT_DELTAS))))
 
@@ -288,6 +293,8 @@ class MessageDecoder:
             opened.pieces.append(event.delta.partial_json)
         elif event.delta.type == "thinking_delta":
             opened.pieces.append(event.delta.thinking)
+        elif event.delta.type == "text_delta" and self._keep_text:
+            opened.pieces.append(event.delta.text)
 
     def _on_other(self, data: bytes, at: float) -> None:
         event = as_dict(value_of(data))
@@ -368,6 +375,9 @@ class MessageDecoder:
                 call = calls.get(as_str(value_of(block.tool_use_id)) or "")
                 if call is not None:
                     call.result = _server_result(block, call.call_id or "")
+        if self._keep_text:
+            blocks = [_whole(opened) for _, opened in sorted(self._blocks.items())]
+            facts.answer = turns_of({"role": "assistant", "content": blocks})
         return facts
 
 
@@ -390,6 +400,20 @@ def _tool(opened: _Open) -> ToolFact:
         call_id=as_str(value_of(block.id)),
         metadata=metadata,
     )
+
+
+def _whole(opened: _Open) -> dict[str, Any]:
+    """A block as a client sends it back."""
+    block = {name: value_of(getattr(opened.block, name)) for name in _MEMBERS if getattr(opened.block, name)}
+    pieces = "".join(opened.pieces)
+    if pieces and opened.block.type in _TOOLS:
+        block["input"] = pieces
+    elif pieces and opened.block.type == "text":
+        block["text"] = (as_str(block.get("text")) or "") + pieces
+    return {"type": opened.block.type} | block
+
+
+_MEMBERS = ("id", "name", "text", "input", "server_name", "tool_use_id", "is_error", "content")
 
 
 def _server_result(block: _Block, call_id: str) -> ToolResult:

@@ -14,10 +14,12 @@ from urllib.parse import unquote
 
 import msgspec
 
+from aitap.capture.dialects.bedrock_converse_turns import message_turns, turns_of
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
     Message,
+    RequestContents,
     RequestFacts,
     ResponseFacts,
     ThoughtFact,
@@ -88,13 +90,14 @@ class BedrockConverse:
         facts.max_tokens = as_int(config.get("maxTokens", config.get("max_new_tokens")))
         facts.output_schema = b'"textFormat"' in bytes(parts.outputConfig)
         facts.conversation = lambda: [_message(item) for item in messages]
+        facts.contents = lambda: RequestContents(messages, message_turns, parts.system, parts.toolConfig)
         for key, item in as_dict(value_of(parts.requestMetadata)).items():
             if isinstance(item, str):
                 facts.body_ids[f"requestMetadata.{key}"] = item
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> ConverseDecoder:  # noqa: ARG002
-        return ConverseDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> ConverseDecoder:  # noqa: ARG002
+        return ConverseDecoder(keep_text=keep_text)
 
 
 def _newest(messages: list[Raw]) -> list[Message]:
@@ -218,8 +221,10 @@ class _Open:
 class ConverseDecoder:
     """Decoder of one Converse response."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._texts: dict[int, list[Any]] = {}
         self._facts = ResponseFacts()
         self._blocks: dict[int, _Open] = {}
         self._results: dict[str, dict[str, Any]] = {}
@@ -227,7 +232,8 @@ class ConverseDecoder:
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:
         facts = self._facts
-        if kind == b"contentBlockDelta" and b'"delta":{"text"' in data and facts.first_output_at is not None:
+        text = kind == b"contentBlockDelta" and b'"delta":{"text"' in data
+        if text and facts.first_output_at is not None and not self._keep_text:
             return  # answer text is no fact; the member's name cannot stand unescaped inside a string
         if kind.startswith((b"exception:", b"error:")):
             facts.error = exception_fact(kind, data)
@@ -266,6 +272,8 @@ class ConverseDecoder:
             opened = self._blocks.setdefault(index, _Open())
             opened.pieces.append(as_str(thought.get("text")) or "")
             opened.hidden = opened.hidden or "redactedContent" in thought or "signature" in thought
+        elif self._keep_text and (text := as_str(delta.get("text"))):
+            self._texts.setdefault(index, []).append(text)
 
     def document(self, data: bytes) -> None:
         parts: _Document | None = jsontext.split(data, _document)
@@ -296,6 +304,8 @@ class ConverseDecoder:
             reasoning = as_dict(value_of(block.reasoningContent))
             opened.pieces.append(as_str(as_dict(reasoning.get("reasoningText")).get("text")) or "")
             opened.hidden = True
+        elif self._keep_text:
+            self._texts[index] = [as_dict(value_of(item))]
         if index in self._blocks:
             self._blocks[index].closed = True
 
@@ -317,7 +327,22 @@ class ConverseDecoder:
                 facts.thoughts.append(ThoughtFact("thinking", content))
             elif opened.hidden:
                 facts.hidden_thoughts += 1
+        if self._keep_text:
+            facts.answer = turns_of({"role": "assistant", "content": self._answer()})
         return facts
+
+    def _answer(self) -> list[dict[str, Any]]:
+        """The blocks as a client sends them back."""
+        said: dict[int, dict[str, Any]] = {
+            index: pieces[0] if isinstance(pieces[0], dict) else {"text": "".join(pieces)}
+            for index, pieces in self._texts.items()
+        }
+        for index, opened in self._blocks.items():
+            if (call := opened.call) is not None:
+                arguments = "".join(opened.pieces) or value_of(call.input)
+                use = {"toolUseId": call.toolUseId, "name": call.name, "input": arguments, "type": call.type}
+                said[index] = {"toolUse": use}
+        return [block for _, block in sorted(said.items())] + [{"toolResult": r} for r in self._results.values()]
 
     def _tool(self, opened: _Open, call: _ToolUse) -> ToolFact:
         kind: ToolKind = "server" if call.type == "server_tool_use" else "function"

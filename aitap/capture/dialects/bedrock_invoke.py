@@ -15,6 +15,7 @@ fields". A stream is whole when its own language says so, or with the metrics of
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +23,16 @@ import msgspec
 from aitap.capture.dialects.anthropic_messages import AnthropicMessages, MessageDecoder
 from aitap.capture.dialects.bedrock_converse import BedrockConverse, ConverseDecoder, exception_fact, model_in_path
 from aitap.capture.dialects.openai_chat import ChatDecoder, OpenAIChat
-from aitap.capture.facts import Message, RequestFacts, ResponseDecoder, ResponseFacts, UsageFact
+from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
+from aitap.capture.facts import (
+    ErrorFact,
+    Message,
+    RequestContents,
+    RequestFacts,
+    ResponseDecoder,
+    ResponseFacts,
+    UsageFact,
+)
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
 
@@ -35,6 +45,7 @@ Raw = msgspec.Raw
 _NONE = Raw(b"")
 _METRICS = "amazon-bedrock-invocationMetrics"
 _HEADER = "x-amzn-bedrock-"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _anthropic = AnthropicMessages()
 _converse = BedrockConverse()
@@ -88,8 +99,8 @@ class BedrockInvoke:
         facts.streaming = path.endswith("-stream")
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> InvokeDecoder:  # noqa: ARG002
-        return InvokeDecoder(headers)
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> InvokeDecoder:  # noqa: ARG002
+        return InvokeDecoder(headers, keep_text=keep_text)
 
 
 def _is_converse(parts: _Body) -> bool:
@@ -115,6 +126,7 @@ def _completion(parts: _Body) -> RequestFacts:
         newest=newest,
         max_tokens=next((number for limit in limits if (number := as_int(limit)) is not None), None),
         conversation=lambda: newest,
+        contents=lambda: RequestContents([Raw(msgspec.json.encode({"role": "user", "content": text}))], message_turns),
     )
 
 
@@ -142,28 +154,31 @@ def _raw_members(data: bytes) -> dict[str, Raw]:
 class InvokeDecoder:
     """Decoder of one InvokeModel response: opens the envelope, and passes on what is inside."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, headers: Mapping[str, str], *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
         self._headers = headers
         self._metrics: dict[str, Any] = {}
         self._inner: ResponseDecoder | None = None
-        self._error: ResponseFacts = ResponseFacts()
+        self._exception: ErrorFact | None = None
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:
         if kind != b"chunk":
             if kind.startswith((b"exception:", b"error:")):
-                self._error.error = exception_fact(kind, data)
+                self._exception = exception_fact(kind, data)
             return
         part: _Chunk | None = jsontext.split(data, _chunk)
         event = part.event if part is not None else b""
-        if b'"delta":{"type":"text_delta"' in event and isinstance(self._inner, MessageDecoder):
+        text = b'"delta":{"type":"text_delta"' in event
+        if text and not self._keep_text and isinstance(self._inner, MessageDecoder):
             return  # answer text is no fact; no string can hold these quotes unescaped
         head: _Head | None = jsontext.split(event, _head)
         if head is None:
             return
         self._metrics_in(event)
         if self._inner is None:
-            self._inner = MessageDecoder() if head.type else _decoder_for(as_dict(value_of(event)))
+            value = {"type": "message"} if head.type else as_dict(value_of(event))
+            self._inner = _decoder_for(value, keep_text=self._keep_text)
         if isinstance(self._inner, ConverseDecoder):
             for name, member in _raw_members(event).items():
                 self._inner.event(name.encode(), bytes(member), at)
@@ -175,7 +190,7 @@ class InvokeDecoder:
         if not isinstance(value, dict):
             return
         self._metrics_in(data)
-        self._inner = _decoder_for(value)
+        self._inner = _decoder_for(value, keep_text=self._keep_text)
         self._inner.document(data)
 
     def _metrics_in(self, data: bytes) -> None:
@@ -184,9 +199,8 @@ class InvokeDecoder:
 
     def facts(self) -> ResponseFacts:
         facts = ResponseFacts() if self._inner is None else self._inner.facts()
-        if self._error.error is not None:
-            facts.error = self._error.error
-            facts.complete = False
+        if self._exception is not None:
+            facts.error, facts.complete = self._exception, False
         counted = self._metrics or self._counted_in_headers()
         if facts.usage is None:
             facts.usage = _usage(counted)
@@ -209,7 +223,7 @@ class InvokeDecoder:
             "cacheWriteInputTokenCount": "cache-write-input-token-count",
         }
         found = {name: self._headers.get(_HEADER + header, "") for name, header in names.items()}
-        return {name: int(text) for name, text in found.items() if text.isascii() and text.isdecimal()}
+        return {name: int(text) for name, text in found.items() if _NUMBER.fullmatch(text)}
 
 
 def _usage(counted: Mapping[str, Any]) -> UsageFact | None:
@@ -225,23 +239,23 @@ def _usage(counted: Mapping[str, Any]) -> UsageFact | None:
     )
 
 
-def _decoder_for(value: dict[str, Any]) -> ResponseDecoder:
+def _decoder_for(value: dict[str, Any], *, keep_text: bool) -> ResponseDecoder:
     """By the members of a first event or of a whole document."""
     if value.get("type") in ("message", "error") or "content" in value:
-        return MessageDecoder()
+        return MessageDecoder(keep_text=keep_text)
     if "output" in value or "messageStart" in value or "contentBlockDelta" in value or "contentBlockStart" in value:
-        return ConverseDecoder()
+        return ConverseDecoder(keep_text=keep_text)
     choice = as_dict(next(iter(as_list(value.get("choices"))), None))
     if "choices" in value and "text" not in choice:
-        return _BedrockChatDecoder()
-    return _CompletionDecoder()
+        return _BedrockChatDecoder(keep_text=keep_text)
+    return _CompletionDecoder(keep_text=keep_text)
 
 
 class _BedrockChatDecoder(ChatDecoder):
     """Chat Completions, where Mistral on Bedrock writes ``stop_reason`` for ``finish_reason``."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, keep_text: bool) -> None:
+        super().__init__(keep_text=keep_text)
         self._stop_reason: str | None = None
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:
@@ -265,6 +279,7 @@ class _BedrockChatDecoder(ChatDecoder):
 
 
 _STOPS = ("stop_reason", "completionReason", "finish_reason")
+_TEXTS = ("generation", "text", "outputText")
 _INPUT = ("prompt_token_count", "inputTextTokenCount")
 _OUTPUT = ("generation_token_count", "totalOutputTextTokenCount")
 
@@ -272,8 +287,10 @@ _OUTPUT = ("generation_token_count", "totalOutputTextTokenCount")
 class _CompletionDecoder:
     """A completed text, whole or in pieces: of Meta, Mistral, Titan, Cohere or DeepSeek."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._said: list[str] = []
         self._facts = ResponseFacts()
         self._counted: dict[str, int] = {}
 
@@ -292,6 +309,8 @@ class _CompletionDecoder:
         inside = [as_dict(item) for name in ("outputs", "results", "choices") for item in as_list(value.get(name))]
         for part in (value, *inside):
             facts.stop_reason = next((text for name in _STOPS if (text := as_str(part.get(name)))), facts.stop_reason)
+            if self._keep_text:
+                self._said += [text for name in _TEXTS if (text := as_str(part.get(name)))]
         facts.complete = facts.stop_reason is not None
         facts.response_id = as_str(value.get("generation_id")) or facts.response_id
         for target, names in (("inputTokenCount", _INPUT), ("outputTokenCount", _OUTPUT)):
@@ -303,4 +322,5 @@ class _CompletionDecoder:
 
     def facts(self) -> ResponseFacts:
         self._facts.usage = _usage(self._counted)
+        self._facts.answer = turns_of({"role": "assistant", "content": "".join(self._said)})
         return self._facts

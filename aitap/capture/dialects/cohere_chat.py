@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.dialects.openai_chat import OpenAIChat, error_fact
+from aitap.capture.dialects.openai_chat_turns import turns_of
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts, ThoughtFact, ToolFact, UsageFact
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
@@ -38,8 +39,8 @@ class CohereChat:
         facts.output_schema = b'"json_schema"' in body or b'"schema"' in body
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> CohereDecoder:  # noqa: ARG002
-        return CohereDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> CohereDecoder:  # noqa: ARG002
+        return CohereDecoder(keep_text=keep_text)
 
 
 class _Event(msgspec.Struct):
@@ -69,8 +70,10 @@ class _Call:
 class CohereDecoder:
     """Decoder of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._texts: dict[int, list[str]] = {}
         self._facts = ResponseFacts()
         self._calls: dict[int, _Call] = {}
         self._plan: list[str] = []
@@ -95,6 +98,8 @@ class CohereDecoder:
             case "content-start" | "content-delta":
                 if thinking := as_str(as_dict(message.get("content")).get("thinking")):
                     self._thoughts.setdefault(event.index, []).append(thinking)
+                elif text := as_str(as_dict(message.get("content")).get("text")):
+                    self._text(event.index, text)
             case "tool-plan-delta":
                 self._plan.append(as_str(message.get("tool_plan")) or "")
             case "tool-call-start":
@@ -125,12 +130,18 @@ class CohereDecoder:
         for index, part in enumerate(map(as_dict, as_list(message.get("content")))):
             if thinking := as_str(part.get("thinking")):
                 self._thoughts[index] = [thinking]
+            elif text := as_str(part.get("text")):
+                self._text(index, text)
         if plan := as_str(message.get("tool_plan")):
             self._plan.append(plan)
         for index, item in enumerate(as_list(message.get("tool_calls"))):
             call = self._calls[index] = _Call(as_dict(item))
             call.closed = True
         self._end(answer)
+
+    def _text(self, index: int, text: str) -> None:
+        if self._keep_text:
+            self._texts.setdefault(index, []).append(text)
 
     def _end(self, end: dict[str, Any]) -> None:
         facts = self._facts
@@ -159,6 +170,10 @@ class CohereDecoder:
             )
             for _, call in sorted(self._calls.items())
         ]
+        if self._keep_text:
+            said = ["".join(pieces) for _, pieces in sorted(self._texts.items())]
+            calls = [{"id": t.call_id, "function": {"name": t.tool, "arguments": t.input}} for t in facts.tools]
+            facts.answer = turns_of({"role": "assistant", "content": said, "tool_calls": calls})
         return facts
 
 

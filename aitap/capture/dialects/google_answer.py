@@ -20,6 +20,7 @@ import msgspec
 
 from aitap.capture.dialects.google_partial_args import PartialArguments
 from aitap.capture.dialects.google_server_tools import ServerTools
+from aitap.capture.dialects.google_turns import turns_of
 from aitap.capture.facts import ErrorFact, ResponseFacts, ThoughtFact, ToolFact, UsageFact
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
@@ -100,8 +101,10 @@ _call = msgspec.json.Decoder(_Call)
 class AnswerDecoder:
     """Decoder of one answer; ``wrapped`` where each response stands in a ``response`` member (Code Assist)."""
 
-    def __init__(self, *, wrapped: bool = False) -> None:
+    def __init__(self, *, wrapped: bool = False, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._answers: dict[int, list[Any]] = {}
         self._wrapped = wrapped
         self._facts = ResponseFacts()
         self._usage: dict[str, Any] = {}
@@ -119,7 +122,7 @@ class AnswerDecoder:
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:  # noqa: ARG002 - all events are of one kind
         form = _form(data)
-        if form is not None and form == self._form:
+        if form is not None and form == self._form and not self._keep_text:
             self._held = data
             return
         self._release()
@@ -183,6 +186,8 @@ class AnswerDecoder:
     def _part(self, index: int, part: _Part) -> None:
         if part.thought_signature:
             self._signatures += 1
+        if self._keep_text and not part.function_call:
+            self._answers.setdefault(index, []).append(_said(part))
         if part.text:
             if bytes(part.thought) == b"true":
                 run = self._thinking.get(index)
@@ -212,6 +217,8 @@ class AnswerDecoder:
             tool = ToolFact(tool=name or "", input="" if text == "null" else text, call_id=as_str(value_of(call.id)))
             open_call = tool, PartialArguments()
             self._tools.append(tool)
+            if self._keep_text:
+                self._answers.setdefault(index, []).append(tool)
             if call.partial_args or call.will_continue:
                 self._streamed.append(open_call)
         for argument in as_list(value_of(call.partial_args)):
@@ -225,6 +232,7 @@ class AnswerDecoder:
     def facts(self) -> ResponseFacts:
         self._release()
         facts = self._facts
+        facts.answer = []
         ended = self._finished and not self._open
         facts.complete = ended and facts.error is None
         facts.usage = _usage(self._usage, partial=not ended) if self._usage else None
@@ -235,7 +243,30 @@ class AnswerDecoder:
         facts.thoughts = [ThoughtFact("thinking", text) for text in texts if text]
         # A signature is the thought itself, encrypted; where the thought is shown too, nothing is hidden.
         facts.hidden_thoughts = 0 if facts.thoughts else self._signatures
+        for _, parts in sorted(self._answers.items()):
+            whole = [_called(part) if isinstance(part, ToolFact) else part for part in parts]
+            facts.answer = [*facts.answer, *turns_of({"role": "model", "parts": whole})]
         return facts
+
+
+_SAID = {
+    "text": "text",
+    "thought": "thought",
+    "executableCode": "executable_code",
+    "codeExecutionResult": "code_execution_result",
+    "toolCall": "tool_call",
+    "toolResponse": "tool_response",
+    "inlineData": "inline_data",
+}
+
+
+def _said(part: _Part) -> dict[str, Any]:
+    """A part as a client sends it back."""
+    return {name: value_of(raw) for name, field in _SAID.items() if (raw := getattr(part, field))}
+
+
+def _called(tool: ToolFact) -> dict[str, Any]:
+    return {"functionCall": {"id": tool.call_id, "name": tool.tool, "args": tool.input}}
 
 
 def _form(data: bytes) -> tuple[bytes, ...] | None:

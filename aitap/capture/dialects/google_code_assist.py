@@ -62,5 +62,5 @@ class GoogleCodeAssist:
             facts.body_ids["user_prompt_id"] = prompt
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> AnswerDecoder:  # noqa: ARG002
-        return AnswerDecoder(wrapped=True)
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> AnswerDecoder:  # noqa: ARG002
+        return AnswerDecoder(wrapped=True, keep_text=keep_text)

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import msgspec
 
 from aitap.capture.dialects.google_answer import AnswerDecoder
-from aitap.capture.facts import Attachment, Message, RequestFacts
+from aitap.capture.dialects.google_turns import content_turns
+from aitap.capture.facts import Attachment, Message, RequestContents, RequestFacts
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_str, value_of
 from aitap.record import ToolResult
@@ -102,8 +103,8 @@ class GoogleGenerateContent:
             facts.streaming = match[2].startswith("stream")
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> AnswerDecoder:  # noqa: ARG002
-        return AnswerDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> AnswerDecoder:  # noqa: ARG002
+        return AnswerDecoder(keep_text=keep_text)
 
 
 def read_request(body: bytes | Raw) -> RequestFacts:
@@ -121,6 +122,12 @@ def read_request(body: bytes | Raw) -> RequestFacts:
         max_tokens=as_int(config.get("max_output_tokens")) if max_tokens is None else max_tokens,
         output_schema=any(config.get(key) for key in _SCHEMAS),
         conversation=lambda: [_message(item) for item in contents],
+        contents=lambda: RequestContents(
+            _several(parts.contents),
+            content_turns,
+            parts.system_instruction or parts.system_instruction_,
+            parts.tools,
+        ),
     )
     # Google's own tools and no function: a search, not an agent. Their list is short, so it stands as it is.
     if facts.has_tools and len(parts.tools) < 256 and not _FUNCTIONS.search(parts.tools):

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.dialects.openai_chat import error_fact
+from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
 from aitap.capture.facts import (
     Attachment,
     Message,
+    RequestContents,
     RequestFacts,
     ResponseFacts,
     ThoughtFact,
@@ -81,10 +83,19 @@ class Ollama:
             # Loading a model is asked for by a request without words.
             prewarm=not messages and not prompt,
             conversation=lambda: [_message(item) for item in messages] or newest,
+            contents=lambda: RequestContents(
+                messages or [_as_message(parts)], message_turns, parts.system, parts.tools
+            ),
         )
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> OllamaDecoder:  # noqa: ARG002
-        return OllamaDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> OllamaDecoder:  # noqa: ARG002
+        return OllamaDecoder(keep_text=keep_text)
+
+
+def _as_message(parts: _Body) -> Raw:
+    """A text to go on with as the one message of a chat."""
+    message = {"role": "user", "content": value_of(parts.prompt), "images": value_of(parts.images)}
+    return Raw(msgspec.json.encode(message))
 
 
 def _system(messages: list[Raw]) -> str:
@@ -157,8 +168,10 @@ _line = msgspec.json.Decoder(_Line)
 class OllamaDecoder:
     """Decoder of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._said: list[str] = []
         self._facts = ResponseFacts()
         self._thought: list[str] = []
         self._done = False
@@ -168,6 +181,7 @@ class OllamaDecoder:
         # Most lines are one piece of answer text. None of these keys can stand unescaped inside a string.
         if (
             facts.first_output_at is not None
+            and not self._keep_text
             and b'"done":false' in data
             and b'"thinking"' not in data
             and b'"tool_calls"' not in data
@@ -181,6 +195,8 @@ class OllamaDecoder:
             facts.error = error_fact({"error": error})
         facts.model = facts.model or line.model
         message = line.message or _Answer()
+        if self._keep_text and (said := message.content or line.response):
+            self._said.append(said)
         if thinking := message.thinking or line.thinking:
             self._thought.append(thinking)
         facts.tools += [_tool(call.id, call.function) for call in message.tool_calls or () if call.function is not None]
@@ -202,6 +218,9 @@ class OllamaDecoder:
         facts = self._facts
         facts.complete = self._done and facts.error is None
         facts.thoughts = [ThoughtFact("thinking", "".join(self._thought))] if self._thought else []
+        if self._keep_text:
+            calls = [{"id": t.call_id, "function": {"name": t.tool, "arguments": t.input}} for t in facts.tools]
+            facts.answer = turns_of({"role": "assistant", "content": "".join(self._said), "tool_calls": calls})
         return facts
 
 

@@ -15,10 +15,12 @@ from urllib.parse import unquote
 
 import msgspec
 
+from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
     Message,
+    RequestContents,
     RequestFacts,
     ResponseFacts,
     ThoughtFact,
@@ -86,6 +88,7 @@ class OpenAIChat:
             max_tokens=as_int(value_of(parts.max_tokens)) if max_tokens is None else max_tokens,
             output_schema=b"json_schema" in bytes(parts.response_format),
             conversation=lambda: [_outline(item) for item in messages],
+            contents=lambda: RequestContents(messages, message_turns, tools=parts.tools or parts.functions),
         )
         for name in ("prompt_cache_key", "user"):
             if text := as_str(value_of(getattr(parts, name))):
@@ -95,8 +98,8 @@ class OpenAIChat:
                 facts.body_ids[f"metadata.{key}"] = item
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> ChatDecoder:  # noqa: ARG002
-        return ChatDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> ChatDecoder:  # noqa: ARG002
+        return ChatDecoder(keep_text=keep_text)
 
 
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
@@ -223,9 +226,10 @@ _chunk = msgspec.json.Decoder(_Chunk)
 class _Call:
     """A tool call while its arguments arrive."""
 
-    __slots__ = ("call_id", "custom", "name", "pieces")
+    __slots__ = ("call_id", "choice", "custom", "name", "pieces")
 
-    def __init__(self) -> None:
+    def __init__(self, choice: int) -> None:
+        self.choice = choice
         self.call_id: str | None = None
         self.name = ""
         self.custom = False
@@ -235,8 +239,10 @@ class _Call:
 class ChatDecoder:
     """Decoder of one Chat Completions response."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._texts: dict[int, list[Any]] = {}
         self._facts = ResponseFacts()
         self._usage: dict[str, Any] | None = None
         self._calls: dict[tuple[int, int], _Call] = {}
@@ -256,6 +262,7 @@ class ChatDecoder:
         # Most chunks are one piece of answer text. None of these keys can stand unescaped inside a string.
         if (
             self._facts.first_output_at is not None
+            and not self._keep_text
             and b'"finish_reason":null' in data
             and b'"finish_reason":"' not in data
             and b'"index":0' in data
@@ -298,6 +305,9 @@ class ChatDecoder:
                     facts.stop_reason = choice.finish_reason
 
     def _delta(self, choice: int, delta: dict[str, Any]) -> None:
+        if self._keep_text:
+            pieces = self._texts.setdefault(choice, [])
+            pieces += [piece for name in ("content", "refusal") if (piece := delta.get(name))]
         thought = as_str(delta.get("reasoning_content")) or as_str(delta.get("reasoning"))
         if thought := thought or _thinking(delta.get("content")):
             self._thought.setdefault(choice, []).append(thought)
@@ -315,7 +325,7 @@ class ChatDecoder:
         function = as_dict(call.get("function")) or as_dict(call.get("custom"))
         name = as_str(function.get("name")) or ""
         if known is None or (call_id and known.call_id and call_id != known.call_id and name):
-            known = self._calls[key] = _Call()
+            known = self._calls[key] = _Call(choice)
             self._order.append(known)
         known.call_id = known.call_id or call_id
         known.name = known.name or name
@@ -344,7 +354,21 @@ class ChatDecoder:
             )
             for call in self._order
         ]
+        facts.answer = [turn for choice in sorted(self._texts) for turn in turns_of(self._answer(choice))]
         return facts
+
+    def _answer(self, choice: int) -> dict[str, Any]:
+        """One choice as a client sends it back."""
+        pieces = self._texts[choice]
+        texts = [piece for piece in pieces if isinstance(piece, str)]
+        parts = [part for piece in pieces if isinstance(piece, list) for part in piece]
+        calls = [
+            {"id": call.call_id, "function": {"name": call.name, "arguments": "".join(call.pieces)}}
+            for call in self._order
+            if call.choice == choice
+        ]
+        content = "".join(texts)
+        return {"role": "assistant", "content": [*parts, content] if parts else content, "tool_calls": calls}
 
 
 def _thinking(content: Any) -> str:

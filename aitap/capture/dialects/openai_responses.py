@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.dialects.openai_chat import data_uri, error_fact, truthy
+from aitap.capture.dialects.openai_responses_turns import item_turns, turns_of
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
     Message,
+    RequestContents,
     RequestFacts,
     ResponseFacts,
     ThoughtFact,
     ToolFact,
+    Turn,
     UsageFact,
 )
 from aitap.capture.wire import jsontext
@@ -92,6 +95,7 @@ class OpenAIResponses:
             prewarm=bytes(parts.generate) == b"false",
             previous_response_id=as_str(value_of(parts.previous_response_id)) or None,
             conversation=lambda: [_outline(item) for item in items] or newest,
+            contents=lambda: RequestContents(items or [parts.input], item_turns, parts.instructions, parts.tools),
         )
         if key := as_str(value_of(parts.prompt_cache_key)):
             facts.body_ids["prompt_cache_key"] = key
@@ -101,8 +105,8 @@ class OpenAIResponses:
                     facts.body_ids[f"{name}.{key}"] = item
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> ResponsesDecoder:  # noqa: ARG002
-        return ResponsesDecoder()
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> ResponsesDecoder:  # noqa: ARG002
+        return ResponsesDecoder(keep_text=keep_text)
 
 
 def _offers_tools(items: list[Raw]) -> bool:
@@ -205,6 +209,7 @@ class _Event(msgspec.Struct):
     item: Raw = _NONE
     output_index: int | None = None
     error: Raw = _NONE
+    delta: Raw = _NONE
 
 
 class _Output(msgspec.Struct):
@@ -261,8 +266,10 @@ class ResponsesDecoder:
 
     _DELTAS = tuple(b"event: " + kind for kind in _DELTA_KINDS)
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._texts: dict[int, list[str]] = {}
         self._facts = ResponseFacts()
         self._done: dict[int, Raw] = {}
         self._final: list[Raw] = []
@@ -287,6 +294,10 @@ class ResponsesDecoder:
             case "response.output_item.done":
                 index = event.output_index if event.output_index is not None else len(self._done)
                 self._done[index] = Raw(bytes(event.item))
+                self._texts.pop(index, None)
+            case "response.output_text.delta" if self._keep_text:
+                # Kept for the case that the stream is cut before it says the item whole.
+                self._texts.setdefault(event.output_index or 0, []).append(as_str(value_of(event.delta)) or "")
             case "error":
                 self._facts.error = error_fact(value_of(data))
             case _:
@@ -294,7 +305,7 @@ class ResponsesDecoder:
                     self._facts.error = error_fact({"error": error})
         if self._facts.first_output_at is None and name.startswith("response.output_item."):
             self._facts.first_output_at = at
-            self.skip = self._DELTAS
+            self.skip = () if self._keep_text else self._DELTAS
 
     def document(self, data: bytes) -> None:
         response: _Response | None = jsontext.split(data, _response)
@@ -342,7 +353,17 @@ class ResponsesDecoder:
                     facts.thoughts += [ThoughtFact("commentary", text) for text in _texts(item.content, "output_text")]
             elif item.type.endswith("_call"):
                 facts.tools.append(_tool(item))
+        if self._keep_text:
+            facts.answer = self._answer()
         return facts
+
+    def _answer(self) -> list[Turn]:
+        if self._final:
+            return [turn for raw in self._final for turn in item_turns(raw)]
+        items = {index: as_dict(value_of(raw)) for index, raw in self._done.items()}
+        for index, pieces in self._texts.items():
+            items[index] = {"type": "message", "role": "assistant", "content": "".join(pieces)}
+        return [turn for _, item in sorted(items.items()) for turn in turns_of(item)]
 
     def _reasoning(self, item: _Output) -> None:
         thoughts = [ThoughtFact("reasoning_summary", text) for text in _texts(item.summary, "summary_text")]

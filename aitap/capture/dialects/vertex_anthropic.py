@@ -38,5 +38,5 @@ class VertexAnthropic:
             facts.streaming = facts.streaming or match[2].startswith("stream")
         return facts
 
-    def decoder(self, path: str, headers: Mapping[str, str]) -> MessageDecoder:
-        return self._messages.decoder(path, headers)
+    def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> MessageDecoder:
+        return self._messages.decoder(path, headers, keep_text=keep_text)

@@ -38,6 +38,8 @@ class JSONArrayParser:
         self.skip: tuple[bytes, ...] = ()
         self.problem: str | None = None
         self.oversized = 0
+        self.closed: int | None = None
+        """How many elements of the last call stood in the array; None as long as the array is not closed."""
         self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
@@ -77,6 +79,7 @@ class JSONArrayParser:
                     events += self._element()
             else:
                 self._depth = self._outside = 0
+                self.closed = len(events) if self.closed is None else self.closed
         if self._depth > self._outside:
             self._hold(data[start:])
         return events

@@ -138,13 +138,13 @@ def as_int(value: Any) -> int | None:
     return int(value)
 
 
-def flat_numbers(value: Any, prefix: str = "") -> dict[str, int | float]:
-    """Every numeric leaf of nested objects by its dotted path."""
+def flat_numbers(value: Any, prefix: str = "", levels: int = 8) -> dict[str, int | float]:
+    """Every numeric leaf of nested objects by its dotted path, so many levels deep."""
     found: dict[str, int | float] = {}
     for key, item in as_dict(value).items():
         path = f"{prefix}.{key}" if prefix else key
         if isinstance(item, dict):
-            found |= flat_numbers(item, path)
+            found |= flat_numbers(item, path, levels - 1) if levels > 1 else {}
         elif isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 2**63:
             found[path] = item
     return found

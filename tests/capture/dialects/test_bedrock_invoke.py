@@ -239,9 +239,10 @@ def test_where_the_body_counts_nothing_the_headers_do(vendor: str) -> None:
     assert record.token_usages[0].cache_write_input_tokens == 2
 
 
-def test_no_counter_anywhere_is_no_usage() -> None:
+@pytest.mark.parametrize(("read", "written"), [("many", "-1"), ("", " "), ("9" * 5000, "\u0661")])
+def test_no_counter_anywhere_is_no_usage(read: str, written: str) -> None:
     model, body, answer, _ = COUNTED_IN_HEADERS["mistral"]
-    headers = {"x-amzn-bedrock-input-token-count": "many", "x-amzn-bedrock-output-token-count": "-1"}
+    headers = {"x-amzn-bedrock-input-token-count": read, "x-amzn-bedrock-output-token-count": written}
     assert invoke(body, answer, model=model, response_headers=headers).token_usages == []
 
 

@@ -149,3 +149,10 @@ def test_flat_numbers_are_the_numeric_leaves_by_their_path() -> None:
     value = {"a": 1, "b": {"c": 2.5, "d": {"e": 3}}, "f": "4", "g": None, "h": True, "i": [5], "j": 2**64}
     assert flat_numbers(value) == {"a": 1, "b.c": 2.5, "b.d.e": 3}
     assert flat_numbers([1]) == {}
+
+
+def test_flat_numbers_go_no_deeper_than_anybody_nests() -> None:
+    value: Any = 1
+    for _ in range(100_000):
+        value = {"a": value, "n": 1}
+    assert list(flat_numbers(value)) == [f"{'a.' * level}n" for level in reversed(range(8))]

@@ -1,0 +1,176 @@
+"""The recorder: turns what the hooks noted into records, in a process of its own.
+
+It reads frames from its parent, the proxy: eight bytes of length, then a MessagePack array of the tuples
+of :mod:`aitap.capture.relay`. Long request bodies come in frames of their own before it (bit 63 of the
+length is set), in the order of the tuples that have None in their place.
+
+It goes on until the line ends, whatever becomes of the parent: after a ``kill -9`` of the proxy everything
+that was handed over is still recorded, and what was open is marked as interrupted. Signals that end the
+proxy are not for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aitap.capture.exchange import Exchange
+from aitap.capture.headers import Headers
+from aitap.capture.pipeline import Pipeline
+from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.relay import BEGIN, BODY, CLOSE, DATA, END, MESSAGE, OPEN, RESPOND
+from aitap.capture.routes import Route
+from aitap.capture.sockets import socket_type
+from aitap.record import CaptureMode
+from aitap.storage.database import open_database
+from aitap.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from aitap.capture.web_socket import WebSocket
+
+__all__ = ["Recorder", "RecorderSettings", "main", "unpack_head"]
+
+logger = logging.getLogger(__name__)
+
+_REPORT_EVERY = 0.5
+
+
+class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
+    """What the recorder has to know; comes as the first frame, since a command line can be read by anyone."""
+
+    database_url: str
+    initiator_id: str
+    capture: CaptureMode
+    retention: float
+    content_retention: float
+    flush_interval: float
+
+
+class Recorder:
+    """Decodes on a thread of its own and writes on another. :meth:`take` is called by one thread only."""
+
+    def __init__(self, settings: RecorderSettings) -> None:
+        database = open_database(settings.database_url)
+        self.writer = Writer(
+            database,
+            flush_interval=settings.flush_interval / 2,
+            retention=settings.retention,
+            content_retention=settings.content_retention,
+        )
+        self.pipeline = Pipeline(
+            Environment(settings.initiator_id, settings.capture), self.writer, announce_after=settings.flush_interval
+        )
+        self._exchanges: dict[int, Exchange] = {}
+        self._sockets: dict[int, WebSocket] = {}
+        self.writer.start()
+        self.pipeline.start()
+
+    def take(self, items: list[Any]) -> None:
+        """What the hooks noted, in order. Sources that began before this recorder did are not known and let go."""
+        for kind, number, at, *rest in items:
+            if kind == DATA:
+                if exchange := self._exchanges.get(number):
+                    self.pipeline.put((exchange, rest[0], at))
+            elif kind == BEGIN:
+                exchange = self._exchanges[number] = Exchange(self.pipeline, partial(unpack_head, rest[0]))
+                exchange.begin(rest[1], at)
+            elif kind == RESPOND:
+                if exchange := self._exchanges.get(number):
+                    exchange.respond(rest[0], rest[1], at)
+            elif kind == END:
+                if exchange := self._exchanges.pop(number, None):
+                    exchange.end(at, failure=rest[0], cancelled=rest[1])
+            elif kind == OPEN:
+                head = unpack_head(rest[0])
+                self._sockets[number] = socket_type(head.route.api)(self.pipeline, partial(unpack_head, rest[0]))
+            elif kind == MESSAGE:
+                if opened := self._sockets.get(number):
+                    opened.message(rest[0], at, from_client=rest[1])
+            elif kind == CLOSE and (opened := self._sockets.pop(number, None)):
+                opened.close(at, by_client=rest[0])
+
+    def close(self) -> bool:
+        """Decode and write everything that is left; what is open is interrupted. False where something was lost."""
+        decoded = self.pipeline.close(20)
+        written = self.writer.close(20)
+        return decoded and written and not self.writer.stats.lost
+
+    def report(self) -> dict[str, int]:
+        """Counters for the proxy."""
+        stats = self.writer.stats
+        return {
+            "written": stats.written,
+            "lost": stats.lost,
+            "queued": stats.queued,
+            "decode_errors": self.pipeline.decode_errors,
+        }
+
+
+def unpack_head(head: Any) -> RequestHead:
+    """The request head of what the hooks noted (see :data:`aitap.capture.relay.Head`)."""
+    route, method, host, path, query, http_version, fields, started_at = head
+    return RequestHead(Route(**route), method, host, path, query, http_version, Headers(fields), started_at)
+
+
+def _report(line: socket.socket, recorder: Recorder, over: threading.Event) -> None:
+    """Tell the proxy how things stand, as long as it listens."""
+    last: dict[str, int] = {}
+    while not over.wait(_REPORT_EVERY):
+        report = recorder.report()
+        if report != last:
+            last = report
+            try:
+                line.sendall(msgspec.json.encode(report) + b"\n")
+            except OSError:
+                return
+
+
+def main() -> int:
+    """Serve the line whose file descriptor is the only argument. Exit status 1 where something was lost."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    line = socket.socket(fileno=int(sys.argv[1]))
+    over = threading.Event()
+    with line.makefile("rb", buffering=1 << 20) as frames:
+        recorder = Recorder(msgspec.convert(_frame(frames), RecorderSettings))
+        threading.Thread(target=_report, args=(line, recorder, over), name="aitap-report", daemon=True).start()
+        try:
+            while (items := _frame(frames)) is not None:
+                recorder.take(items)
+        except OSError:
+            logger.warning("aitap: the line to the proxy broke; recording what has come over it")
+    over.set()
+    return 0 if recorder.close() else 1
+
+
+def _frame(frames: Any) -> list[Any] | None:
+    """The next frame, whole, or None at the end of the line (and where the proxy died within a frame)."""
+    bodies = []
+    while True:
+        size = frames.read(8)
+        if len(size) < 8:
+            return None
+        length = int.from_bytes(size)
+        data: bytes = frames.read(length & ~BODY)
+        if len(data) != length & ~BODY:
+            return None
+        if not length & BODY:
+            break
+        bodies.append(data)
+    items: list[Any] = _decode(data)
+    for item in items if bodies else ():
+        if item[0] == BEGIN and item[4] is None:
+            item[4] = bodies.pop(0)
+    return items
+
+
+_decode = msgspec.msgpack.Decoder().decode

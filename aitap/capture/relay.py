@@ -1,0 +1,196 @@
+"""The event loop's end of the line to the recorder.
+
+Theory of operation. Hooks run on mitmproxy's event loop, where every microsecond delays every stream,
+and Python runs one thread at a time: whatever decodes in this process takes time from the traffic. So a
+hook appends one tuple to a list and is done. A timer of the loop, armed by the first append, packs what
+has gathered into one frame a tick and hands it to the recorder process (:mod:`aitap.capture.recorder`),
+which decodes and writes. An idle proxy does not wake at all.
+
+The line never blocks: what the kernel does not take at once waits here, bounded by bytes. Above the bound
+new exchanges are not begun, counted and told. If the recorder dies, a new one is started; what was open
+then is counted as lost.
+
+Every tuple is ``(kind, source, at, ...)``: one of the constants, the number of the exchange or socket, and
+the time in epoch seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import count
+from time import time as now
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aitap.capture.routes import Route
+
+__all__ = [
+    "BEGIN",
+    "BODY",
+    "CLOSE",
+    "DATA",
+    "END",
+    "MESSAGE",
+    "OPEN",
+    "RESPOND",
+    "Relay",
+    "RelayedExchange",
+    "RelayedSocket",
+]
+
+logger = logging.getLogger(__name__)
+
+BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE = range(7)
+
+BODY = 1 << 63
+"""Set in the length of a frame that is a long request body, raw."""
+
+TICK = 0.05
+"""Seconds from an append to its hand-over: long against a chunk, short against the flush interval."""
+
+Item = tuple[Any, ...]
+
+Head = tuple["Route", str, str, str, str, str, Any, float]
+"""Route, method, host, path, query, HTTP version, raw header fields and start: what the recorder makes a
+:class:`aitap.capture.recording.RequestHead` of."""
+
+
+class Line(Protocol):
+    """Where the tuples go: a recorder in a process of its own, or in this one."""
+
+    congested: bool
+    """Too much waits already: begin nothing new."""
+
+    def send(self, items: list[Item]) -> None:
+        """Hand over; never blocks, never raises."""
+        ...
+
+
+class Relay:
+    """Gathers what happens and hands it over once a tick, as long as anything is open or waits."""
+
+    def __init__(self, line: Line, call_later: Callable[..., Any], tick: float = TICK) -> None:
+        self.items: list[Item] = []
+        self.refused = 0
+        self.faults = 0
+        self._open = 0
+        self._armed = False
+        self._line = line
+        self._call_later = call_later
+        self._tick = tick
+        self._numbers = count(1)
+
+    def exchange(self, head: Callable[[], Head]) -> RelayedExchange | None:
+        """A new exchange; None where the line is congested and it cannot be recorded."""
+        return None if self._refuse() else RelayedExchange(self, next(self._numbers), head)
+
+    def socket(self, head: Callable[[], Head]) -> RelayedSocket | None:
+        """A new WebSocket; None where the line is congested and it cannot be recorded."""
+        return None if self._refuse() else RelayedSocket(self, next(self._numbers), head)
+
+    def put(self, item: Item) -> None:
+        """Note one happening, and see to it that it is handed over within a tick."""
+        self.items.append(item)
+        if not self._armed:
+            self._armed = True
+            self._call_later(self._tick, self.flush)
+
+    def begun(self, item: Item) -> None:
+        """Note a beginning: from now on taps append without a word, and every tick looks for what they left."""
+        self._open += 1
+        self.put(item)
+
+    def ended(self, item: Item) -> None:
+        """Note the end of what had begun."""
+        self._open -= 1
+        self.put(item)
+
+    def flush(self) -> None:
+        """Hand over what has gathered."""
+        self._armed = self._open > 0
+        if self._armed:
+            self._call_later(self._tick, self.flush)
+        if self.items:
+            # The list stays the same object: taps hold its append.
+            items = self.items[:]
+            self.items.clear()
+            self._line.send(items)
+
+    def faulted(self, where: str) -> None:
+        """Our own mistake, called from an ``except``: told the first time, counted always."""
+        self.faults += 1
+        if self.faults == 1:
+            logger.exception("aitap: %s failed; the traffic is not affected, the record is incomplete", where)
+
+    def _refuse(self) -> bool:
+        if not self._line.congested:
+            return False
+        if not self.refused:
+            logger.error("aitap: the recorder is too far behind; exchanges pass unrecorded until it has caught up")
+        self.refused += 1
+        return True
+
+
+class RelayedExchange:
+    """One request and its response, as the hooks see them."""
+
+    __slots__ = ("_head", "_number", "_relay")
+
+    def __init__(self, relay: Relay, number: int, head: Callable[[], Head]) -> None:
+        self._relay = relay
+        self._number = number
+        self._head: Callable[[], Head] | None = head
+
+    def begin(self, body: bytes, at: float) -> None:
+        """The request is whole."""
+        if self._head is not None:
+            head, self._head = self._head(), None
+            self._relay.begun((BEGIN, self._number, at, head, body))
+
+    def respond(self, status: int, headers: Any, at: float) -> None:
+        """The response's head; ``headers`` are mitmproxy's raw fields."""
+        self._relay.put((RESPOND, self._number, at, status, headers))
+
+    def tap(self) -> Callable[[bytes], bytes]:
+        """A function that notes each piece of the response body on its way to the client and gives it back as it is."""
+        append, number, relay = self._relay.items.append, self._number, self._relay
+
+        def tap(data: bytes) -> bytes:
+            # Runs for every chunk of every stream: no call that can be spared, and nothing may be raised.
+            try:
+                append((DATA, number, now(), data))
+            except Exception:  # noqa: BLE001 - logged there
+                relay.faulted("tap")
+            return data
+
+        return tap
+
+    def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:
+        """The exchange is over, one way or the other."""
+        if self._head is None:
+            self._relay.ended((END, self._number, at, failure, cancelled))
+
+
+class RelayedSocket:
+    """One WebSocket, as the hooks see it."""
+
+    __slots__ = ("_head", "_number", "_relay")
+
+    def __init__(self, relay: Relay, number: int, head: Callable[[], Head]) -> None:
+        self._relay = relay
+        self._number = number
+        self._head: Callable[[], Head] | None = head
+
+    def message(self, content: bytes, at: float, *, from_client: bool) -> None:
+        """One whole message, inflated and joined by mitmproxy."""
+        if self._head is not None:
+            head, self._head = self._head(), None
+            self._relay.put((OPEN, self._number, at, head))
+        self._relay.put((MESSAGE, self._number, at, content, from_client))
+
+    def close(self, at: float, *, by_client: bool) -> None:
+        """The connection is over, with or without a close frame."""
+        if self._head is None:
+            self._relay.put((CLOSE, self._number, at, by_client))
