@@ -101,7 +101,7 @@ class Settings:
     retention: float = _setting(
         "60d", "How long records are kept: a number with h, d or w; 0 keeps them for ever.", duration
     )
-    capture: CaptureMode = _setting(
+    capture: CaptureMode = _setting(  # noqa: RUF009 - makes a field, as for the others
         "metadata+prompt",
         "What is kept of texts: minimal (no prompt, tool input or thought), metadata+prompt, or full (also the "
         "conversation itself: answers, tool results, system prompt, with whatever secrets were said in it).",

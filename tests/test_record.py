@@ -41,7 +41,7 @@ def test_ids_are_all_different_and_sort_by_the_time_they_were_made() -> None:
 
 @pytest.mark.parametrize(("struct", "model"), TABLES)
 def test_names_of_fields_are_names_of_columns(struct: type[msgspec.Struct], model: type[models.Table]) -> None:
-    fields = set(struct.__struct_fields__) - CHILDREN - {"lineage"}
+    fields = set(struct.__struct_fields__) - CHILDREN - {"lineage", "contents"}
     assert fields == set(model._meta.fields) - FILLED_BY_STORAGE
 
 
@@ -64,3 +64,21 @@ def test_two_records_share_nothing() -> None:
     one.user_prompts.append(record.UserPrompt(provider_response_id="", prompt="p", created_at=0.0))
     assert (two.metadata, two.lineage.history, two.user_prompts) == ({}, [], [])
     assert one.id != two.id
+
+
+def test_a_derived_id_is_a_version_8_uuid_that_only_its_values_make() -> None:
+    made = record.derived_id(1_795_000_000.25, b"digest..")
+    found = uuid.UUID(made)
+    assert (found.version, found.variant) == (8, uuid.RFC_4122)
+    assert found.int >> 80 == 1_795_000_000_250
+    assert made == record.derived_id(1_795_000_000.25, b"digest..")
+    others = [(1_795_000_000.2501, b"digest.."), (1_795_000_000.25, b"Digest.."), (-5.0, b""), (1e12, b"\xff" * 64)]
+    assert len({made, *(record.derived_id(at, digest) for at, digest in others)}) == 5
+
+
+def test_derived_ids_sort_by_time_or_by_what_they_are_told() -> None:
+    times = [0.0, 1.0, 1.0005, 1.001, 1_795_000_000.0, 1_795_000_000.0003]
+    made = [record.derived_id(at, bytes([255 - number] * 8)) for number, at in enumerate(times)]
+    assert made == sorted(made)
+    ordered = [record.derived_id(1.0009, bytes([255 - number] * 8), number) for number in range(20)]
+    assert ordered == sorted(ordered)

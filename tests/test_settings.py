@@ -138,3 +138,9 @@ def test_an_option_that_is_no_setting_is_named_with_the_nearest_and_foreign_ones
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         load(environ={}).retention = 0.0  # type: ignore[misc]
+
+
+def test_contents_are_kept_only_where_asked_for_and_then_as_long_as_their_records() -> None:
+    assert (load(environ={}).capture, load(environ={}).content_retention) == ("metadata+prompt", 0.0)
+    found = load({"capture": "full", "content_retention": "7d"}, {})
+    assert (found.capture, found.content_retention) == ("full", 7 * 86400.0)

@@ -8,7 +8,8 @@ for they change without the conversation. Where a request names the response bef
 it, its first message continues that one's answer.
 
 Contents hold what was said and nothing less: a password that someone typed, or that a tool printed, is in
-them. Headers, and so credentials of the request itself, never are.
+them. What authenticates the request or a server it names (headers, an MCP tool's authorization, a URI's
+query) never is.
 
 Theory of operation. All this is on the decoding thread. What was read lately is kept by the digest of its
 bytes, so that of a long conversation only the new end is decoded; a record always carries the whole chain,

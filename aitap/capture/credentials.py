@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Credential", "credential_of", "mask", "scrub", "secrets_of"]
+__all__ = ["Credential", "bare_url", "credential_of", "mask", "scrub", "secrets_of"]
 
 _HEADERS = ("x-api-key", "x-goog-api-key", "api-key", "authorization", "ocp-apim-subscription-key")
 _SECRET_HEADERS = (
@@ -105,3 +105,13 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
         text = text.replace(secret, mask(secret))
     text = _QUERY.sub(r"\1...", text)
     return _LOOKS_SECRET.sub(lambda match: match[0] if "*" in match[0] else mask(match[0]), text)
+
+
+def bare_url(url: str | None) -> str | None:
+    """A server's address without what may authenticate: user information, query and fragment."""
+    if url is None:
+        return None
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    bare = authority.rpartition("@")[2] + slash + path
+    return scheme + separator + bare.partition("?")[0].partition("#")[0]

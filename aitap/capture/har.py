@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import math
 import re
 from datetime import UTC, datetime
@@ -31,10 +32,11 @@ Ending = Literal["whole", "broken", "cancelled", "interrupted"]
 
 _PIECE = 1 << 18
 _LARGEST = 512 * 1024 * 1024
-_MOST_PREFACE = 64 * 1024 * 1024
+_MOST_PREFACE = 16 * 1024 * 1024
 # Inside a string the quotes would be escaped, so this can only be a member's name.
 _ENTRIES = re.compile(rb'"entries"\s*:\s*(?=\[)')
 _LONGEST_NAME = 64
+_MITMPROXY = re.compile(rb'"creator"\s*:\s*\{\s*"name"\s*:\s*"mitmproxy"')
 _VERSIONS = {"H2": "HTTP/2.0", "HTTP/2": "HTTP/2.0", "H3": "HTTP/3", "HTTP/3.0": "HTTP/3", "": "HTTP/1.1"}
 
 
@@ -45,40 +47,43 @@ def read_har(file: SavedFile) -> Iterator[SavedExchange | None]:
     """
     parser = JSONArrayParser(limit=_LARGEST)
     number = 0
-    data = _preface(file)
+    data, latin = _preface(file)
     while data:
         for _, element in parser.feed(data)[: parser.closed]:
             number += 1
-            yield _read(element)
+            yield _read(element, latin=latin)
         if parser.closed is not None:
             return
         data = file.read(_PIECE)
     raise SavedFileError(f"ends at byte {file.position}, within its entries: {number} were read")
 
 
-def _preface(file: SavedFile) -> bytes:
-    """Read up to the entries and give what was read of them."""
+def _preface(file: SavedFile) -> tuple[bytes, bool]:
+    """Read up to the entries; give what was read of them, and whether mitmproxy made the archive."""
     held = b""
     start = 0
     while piece := file.read(_PIECE):
         held += piece
         if match := _ENTRIES.search(held, start):
-            return held[match.end() :]
+            return held[match.end() :], _MITMPROXY.search(held, 0, match.start()) is not None
         start = max(len(held) - _LONGEST_NAME, 0)
         if len(held) > _MOST_PREFACE:
             break
     raise SavedFileError("is no HTTP archive: it has no log.entries")
 
 
-def _read(element: bytes) -> SavedExchange | None:
+def _read(element: bytes, *, latin: bool) -> SavedExchange | None:
     try:
-        return exchange_of(as_dict(jsontext.decode(element)))
+        return exchange_of(as_dict(jsontext.decode(element)), latin=latin)
     except (jsontext.NotJSONError, ValueError, OverflowError):
         return None
 
 
-def exchange_of(entry: dict[str, Any]) -> SavedExchange | None:
-    """What an entry tells; None where it does not say what was asked of whom and when. May raise ``ValueError``."""
+def exchange_of(entry: dict[str, Any], *, latin: bool = False) -> SavedExchange | None:
+    """What an entry tells; None where it does not say what was asked of whom and when. May raise ``ValueError``.
+
+    With ``latin`` UTF-8 may have been taken for Latin-1, as mitmproxy does in event streams.
+    """
     request, response = as_dict(entry.get("request")), as_dict(entry.get("response"))
     url = urlsplit(as_str(request.get("url")) or "")
     started = _moment(entry.get("startedDateTime"))
@@ -104,14 +109,16 @@ def exchange_of(entry: dict[str, Any]) -> SavedExchange | None:
         http_version=_version(as_str(request.get("httpVersion")) or ""),
         headers=_as_decoded(headers),
         started_at=started,
-        body=_text(request.get("postData")) if request.get("postData") or as_int(request.get("bodySize")) else b"",
+        body=_text(request.get("postData"), latin=latin)
+        if request.get("postData") or as_int(request.get("bodySize"))
+        else b"",
         asked_at=min(asked, ended),
         status=status,
         response_headers=_as_decoded(
             _fields(response.get("headers")), as_dict(response.get("content")).get("mimeType")
         ),
         responded_at=min(asked + timings.get("wait", 0.0), ended),
-        response=_body(response),
+        response=_body(response, latin=latin),
         ended_at=ended,
         ending=ending,
         failure=failure,
@@ -161,23 +168,29 @@ def _as_decoded(fields: tuple[tuple[bytes, bytes], ...], media_type: Any = None)
     return kept
 
 
-def _body(response: dict[str, Any]) -> bytes | None:
+def _body(response: dict[str, Any], *, latin: bool) -> bytes | None:
     """The response body; None where there was one and it is not in the archive."""
     content = as_dict(response.get("content"))
-    text = _text(content)
+    text = _text(content, latin=latin)
     if text is None and not as_int(content.get("size")) and not as_int(response.get("bodySize")):
         return b""
     return text
 
 
-def _text(holder: Any) -> bytes | None:
+def _text(holder: Any, *, latin: bool) -> bytes | None:
     text = as_str(as_dict(holder).get("text"))
-    if text is None or as_dict(holder).get("encoding") != "base64":
-        return None if text is None else text.encode()
-    try:
-        return base64.b64decode(text, validate=False)
-    except binascii.Error:
+    if text is None:
         return None
+    if as_dict(holder).get("encoding") == "base64":
+        try:
+            return base64.b64decode(text)
+        except binascii.Error:
+            return None
+    if latin and not text.isascii():
+        # What is UTF-8 when it is taken for Latin-1 was UTF-8: nobody writes like that.
+        with contextlib.suppress(UnicodeError):
+            return text.encode("latin-1").decode().encode()
+    return text.encode()
 
 
 def _messages(entry: dict[str, Any]) -> tuple[SavedMessage, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -53,10 +54,13 @@ class RecorderLine:
         self._start()
 
     def _start(self) -> None:
+        if os.name != "posix":
+            raise OSError("recording needs Linux or macOS; on Windows, run it in WSL")
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-c", _CHILD.format(root=str(_ROOT)), str(theirs.fileno())],
+                # -P: nothing is imported from the folder the user happens to stand in.
+                [sys.executable, "-P", "-c", _CHILD.format(root=str(_ROOT)), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -12,6 +12,7 @@ proxy are not for it.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -40,6 +41,9 @@ __all__ = ["Recorder", "RecorderSettings", "main", "unpack_head"]
 logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 0.5
+
+_NICE = 5
+"""On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
@@ -76,7 +80,8 @@ class Recorder:
         """What the hooks noted, in order. Sources that began before this recorder did are not known and let go."""
         for kind, number, at, *rest in items:
             if kind == DATA:
-                if exchange := self._exchanges.get(number):
+                # mitmproxy ends a stream with an empty chunk.
+                if rest[0] and (exchange := self._exchanges.get(number)):
                     self.pipeline.put((exchange, rest[0], at))
             elif kind == BEGIN:
                 exchange = self._exchanges[number] = Exchange(self.pipeline, partial(unpack_head, rest[0]))
@@ -137,6 +142,8 @@ def main() -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     line = socket.socket(fileno=int(sys.argv[1]))
     over = threading.Event()

@@ -15,7 +15,7 @@ import msgspec
 
 from aitap.capture.clients import Client, Clients
 from aitap.capture.contents import Contents
-from aitap.capture.credentials import credential_of, secrets_of
+from aitap.capture.credentials import bare_url, credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
 from aitap.capture.errors import body_error, error_message, error_type
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
@@ -330,7 +330,7 @@ class Recording:
                 kind=tool.kind,
                 provider_tool_call_id=tool.call_id,
                 provider_item_id=tool.item_id,
-                server_url=_bare_url(tool.server_url),
+                server_url=bare_url(tool.server_url),
                 invocation_error=None if tool.error is None else error_message(tool.error, self._secrets()),
                 metadata=tool.metadata,
                 created_at=at,
@@ -359,13 +359,3 @@ def _text(text: str, metadata: dict[str, Any], *, minimal: bool) -> str:
 
 def _short(value: str | None) -> str | None:
     return value[:512] or None if value else None
-
-
-def _bare_url(url: str | None) -> str | None:
-    """A server's address without what may authenticate: user information, query and fragment."""
-    if url is None:
-        return None
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    bare = authority.rpartition("@")[2] + slash + path
-    return scheme + separator + bare.partition("?")[0].partition("#")[0]

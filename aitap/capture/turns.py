@@ -5,7 +5,8 @@ A turn is a list of parts, each a plain object with a ``type``:
 * ``text``: ``text``
 * ``tool_call``: ``id``, ``name``, ``input`` (the value; text where it is no JSON object)
 * ``tool_result``: ``id``, ``content`` (parts), ``error`` where the client or provider said so
-* ``image``, ``audio``, ``video``, ``file``: ``media_type``, ``bytes``, ``digest``, or ``uri``; never the data
+* ``image``, ``audio``, ``video``, ``file``: ``media_type``, ``bytes``, ``digest``, or ``uri`` without its query,
+  which may be a signature; never the data
 * anything else as the provider has it
 
 Two ways to say the same thing give the same parts, for a message is known again by them: a text or a
@@ -23,6 +24,7 @@ from typing import Any
 
 import msgspec
 
+from aitap.capture.credentials import bare_url
 from aitap.capture.wire.jsontext import as_dict, as_list, as_str, decode
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
 Part = dict[str, Any]
 
 _MARKERS = ("cache_control", "cachePoint", "prompt_cache_breakpoint")
+_ACCESS = ("authorization", "authorization_token", "headers")
 _VOLATILE = frozenset(
     (
         *_MARKERS,
@@ -102,7 +105,7 @@ def blob(kind: str, media_type: str | None, data: str | None, uri: str | None = 
             plain = data.encode("utf-8", "replace")
         part |= {"bytes": len(plain), "digest": f"b2:{blake2b(plain, digest_size=20).hexdigest()}"}
     if uri:
-        part["uri"] = uri
+        part["uri"] = bare_url(uri)
     return part
 
 
@@ -144,9 +147,12 @@ def system_texts(value: Any) -> list[list[Part]]:
 
 
 def offered_tools(value: Any) -> list[Part]:
-    """The definitions of tools as they are, but for cache markers."""
-    tools = as_list(value) or as_list(as_dict(value).get("tools"))
-    kept = ({key: item for key, item in tool.items() if key not in _MARKERS} for tool in tools if as_dict(tool))
+    """The definitions of tools as they are, but for cache markers, and for what opens an MCP server."""
+    tools = map(as_dict, as_list(value) or as_list(as_dict(value).get("tools")))
+    kept = [{key: item for key, item in tool.items() if key not in _MARKERS + _ACCESS} for tool in tools]
+    for tool in kept:
+        if isinstance(url := tool.get("server_url"), str):
+            tool["server_url"] = bare_url(url)
     return [tool for tool in kept if tool]
 
 

@@ -98,6 +98,8 @@ class _Intake:
         """Record what is new of what was taken, and wait until it is stored."""
         from aitap.storage.database import question_marks, rows_of
 
+        if not self._batch:
+            return
         sql = "SELECT id FROM aibridge_interceptions WHERE ended_at IS NOT NULL AND id IN "
         there = {str(row[0]) for row in rows_of(self._database, sql + question_marks(len(self._batch)), [*self._batch])}
         for own_id, record in self._batch.items():

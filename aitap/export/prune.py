@@ -56,12 +56,11 @@ def prune(*, older_than: float | None, contents_older_than: float | None, dry_ru
     before = now - age if age else 0.0
     contents_before = now - contents_age if contents_age else 0.0
     with opened(read_only=dry_run) as database:
-        bare = retention.prunable_contents(database, contents_before) if contents_before > before else 0
-        if dry_run:
-            count = retention.prunable(database, before)
-            bare -= retention.prunable_contents(database, before) if bare else 0
-        else:
-            count = retention.prune(database, before, contents_before)
+        bare = 0
+        if contents_before > before:
+            bare = retention.prunable_contents(database, contents_before)
+            bare -= retention.prunable_contents(database, before)
+        count = retention.prunable(database, before) if dry_run else retention.prune(database, before, contents_before)
     done = "would be removed" if dry_run else "removed"
     if age:
         click.echo(f"{_counted(count)} from before {_minute(before)} {done}")

@@ -34,7 +34,7 @@ _CHAINS = (
 )
 _OF_SESSION = (
     f"SELECT id, {', '.join(CONTENTS)} FROM aibridge_interceptions "
-    "WHERE session_id = ? AND initiator_id = ? ORDER BY started_at, id"
+    "WHERE session_id = ? AND initiator_id = ? ORDER BY purpose <> 'conversation', started_at, id"
 )
 _AT_ONCE = 400
 _PAGE = 500
@@ -51,7 +51,8 @@ def add_messages(database: Database, record: Record) -> Record:
 def add_session_messages(database: Database, session: Record) -> Record:
     """Put every message of a session, each once and in the order in which it first came, into its ``messages``.
 
-    Each also says with which interception it first came (``interception_id``).
+    Each also says with which interception it first came (``interception_id``). What only the client's own calls
+    said (titles, summaries) stands at the end.
     """
     key = session["id"], session["initiator_id"]
     interceptions = [dict(zip(("id", *CONTENTS), row, strict=True)) for row in rows_of(database, _OF_SESSION, key)]
@@ -139,8 +140,8 @@ def _changed(database: Database) -> Iterator[str]:
     page = f"SELECT {columns}, bytes FROM aitap_messages WHERE digest > ? ORDER BY digest LIMIT ?"
     while rows := rows_of(database, page, (last, _PAGE)):
         for *names, content, size in rows:
-            digest, parent, role = (name if name is None else str(name, "utf-8", "replace") for name in names)
-            if (message_digest(parent, role, content) != digest or len(content) != size) and number < _MOST:
+            digest, parent, role = (str(name or b"", "utf-8", "replace") for name in names)
+            if (message_digest(parent or None, role, content) != digest or len(content) != size) and number < _MOST:
                 number += 1
                 yield digest
         last = str(rows[-1][0], "utf-8", "replace")

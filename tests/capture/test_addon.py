@@ -48,10 +48,18 @@ class InProcess(decoding.Recorder):
         self.take(msgspec.msgpack.decode(msgspec.msgpack.encode(items)))
 
 
+class Eager(Relay):
+    """Hands over at once what is not a chunk."""
+
+    def put(self, item: Any) -> None:
+        super().put(item)
+        self.flush()
+
+
 def started(line: InProcess) -> Recorder:
     found = Recorder()
     found._started = True
-    found.relay = Relay(line, lambda _, call: call())
+    found.relay = Eager(line, lambda *_: None)
     return found
 
 
@@ -340,6 +348,21 @@ def test_an_upgrade_that_was_refused_is_no_record(recorder: Recorder, records: R
     answer(ask(found, recorder), recorder, [], status=426)
     answer(ask(call("api.openai.com", "/v1/chat/completions"), recorder), recorder, [sse(CHAT, answers(CHAT))])
     assert [record.api for record in records.wait(1)] == [CHAT]
+
+
+def test_the_language_of_a_socket_is_that_of_its_route_and_a_post_there_is_no_call(
+    recorder: Recorder, records: Records
+) -> None:
+    answer(ask(call("api.openai.com", "/v1/realtime"), recorder), recorder, [STREAM])
+    found = call("api.openai.com", "/v1/realtime?model=m", b"", "GET", upgrade="websocket")
+    ask(found, recorder)
+    found.response = tutils.tresp(status_code=101, headers=http.Headers([]), content=b"")
+    recorder.responseheaders(found)
+    found.websocket = websocket.WebSocketData()
+    recorder.response(found)
+    say(recorder, found, dump({"type": "response.create"}), from_client=True)
+    say(recorder, found, dump({"type": "response.done", "response": {"status": "completed"}}), from_client=False)
+    assert [(record.api, record.model) for record in records.wait(1)] == [("openai.realtime", "m")]
 
 
 # Life of the proxy

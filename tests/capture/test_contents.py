@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aitap.capture import contents as module
 from aitap.capture.dialects import DIALECTS
+from aitap.capture.facts import Turn
 from aitap.capture.recording import Environment
 from aitap.record import Interception, StoredMessage, message_digest
 from tests.capture.dialogues import ANSWER, ARGUMENTS, DIALOGUES, QUESTION, RESULT, Dialogue
@@ -26,6 +27,7 @@ from tests.capture.making import (
     sse,
 )
 from tests.capture.making import user as said
+from tests.capture.test_response_socket import Wire
 
 
 @pytest.fixture
@@ -255,6 +257,30 @@ class TestPreviousResponse:
         assert found.contents[0].parent_digest is None
 
 
+def test_turns_over_a_socket_are_one_conversation() -> None:
+    wire = Wire()
+    wire.pipeline.environment.capture = "full"
+    answered = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Yes"}]}
+    wire.ask(input=[said("One")])
+    wire.server(*map(dump, response_events([answered])))
+    wire.ask(input=[said("Two")], previous_response_id="resp_1")
+    wire.server(*map(dump, response_events([answered])))
+    wire.ask(input=[said("Three")], previous_response_id="resp_1")
+    first, second, third = wire.server(*map(dump, response_events()))
+    parents = [record.contents[0].parent_digest for record in (first, second, third)]
+    assert parents == [None, first.response_digest, second.response_digest]
+    assert [len(record.contents) for record in (first, second, third)] == [2, 2, 1]
+
+
+def test_memory_of_responses_is_bounded() -> None:
+    contents = module.Contents()
+    found = record(RESPONSES, {"input": "Hi"}, status=None, environment=Environment("u", "full"))
+    for number in range(10_000):
+        contents.response(found, [], f"resp_{number}")
+    assert len(contents._responses) < 5000
+    assert contents._responses["u", "resp_9999"] == found.request_digest
+
+
 def test_each_digest_covers_what_is_stored(environment: Environment) -> None:
     found = record(MESSAGES, {"messages": turns_of_agent(4)[-1], "system": "Be kind"}, environment=environment)
     for message in found.contents:
@@ -262,14 +288,11 @@ def test_each_digest_covers_what_is_stored(environment: Environment) -> None:
         assert message.digest.startswith("b2:")
 
 
-def test_a_snapshot_does_not_get_the_answer(environment: Environment) -> None:
-    """What is announced must not change any more."""
-    contents = environment.contents
+def test_what_is_announced_does_not_change_any_more(environment: Environment) -> None:
     found = record(CHAT, {"messages": [said("Hi")]}, status=None, environment=environment)
-    snapshot = list(found.contents)
     announced = msgspec.structs.replace(found)
-    contents.response(found, DIALECTS[CHAT].decoder("/", {}).facts().answer, None)
-    assert announced.contents == snapshot
+    environment.contents.response(found, [Turn("assistant", [text("Hello")])], None)
+    assert (len(announced.contents), len(found.contents)) == (1, 2)
 
 
 @given(st.binary(max_size=200))

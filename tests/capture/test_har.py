@@ -119,8 +119,7 @@ def test_an_archive_that_is_cut_off_gives_its_whole_entries_and_says_where_it_st
     whole = archive(entry(), entry(T0 + 10))
     found: list[Any] = []
     with pytest.raises(SavedFileError, match=rf"ends at byte {len(whole) - 200}, within its entries: 1 were read"):
-        for saved in read_har(SavedFile(io.BytesIO(whole[:-200]))):
-            found.append(saved)  # noqa: PERF402 - what came before the error counts
+        found.extend(read_har(SavedFile(io.BytesIO(whole[:-200]))))
     assert len(found) == 1
 
 
@@ -133,13 +132,20 @@ def test_what_is_no_archive_says_so(data: bytes) -> None:
 def test_what_mitmproxy_exports_gives_the_records_of_its_own_flows() -> None:
     create = dump({"type": "response.create", "model": "m", "input": [user("over a socket")]})
     answered = [(False, dump(event)) for event in response_events()]
-    found = [call(), call(T0 + 10, sent=body("caf\u00e9")), socket_flow([(True, create), *answered], T0 + 20)]
+    json_type = {"Content-Type": "application/json"}
+    found = [call(), call(T0 + 10, sent=body("caf\u00e9"), **json_type), call(T0 + 15, sent=body("\u4f60\u597d"))]
+    found.append(socket_flow([(True, create), *answered], T0 + 20))
     har = json.dumps(SaveHar().make_har(found), indent=4).encode()
     replay = Replay(Router(), "me", "metadata+prompt")
     records = [record for saved in read(har) if saved for record in replay.records(saved)]
-    assert [record.outcome for record in records] == ["completed"] * 3
-    assert [record.user_prompts[0].prompt for record in records] == ["Say hi", "caf\u00e9", "over a socket"]
-    assert [record.started_at for record in records] == [T0, T0 + 10, T0 + 21]
+    assert [record.outcome for record in records] == ["completed"] * 4
+    assert [record.user_prompts[0].prompt for record in records] == [
+        "Say hi",
+        "caf\u00e9",
+        "\u4f60\u597d",
+        "over a socket",
+    ]
+    assert [record.started_at for record in records] == [T0, T0 + 10, T0 + 15, T0 + 21]
 
 
 _values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5)

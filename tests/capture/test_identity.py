@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from aitap.capture.identity import local_user
+from aitap.capture.identity import local_user, user_id
 
 
 def test_the_id_depends_on_the_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +17,7 @@ def test_the_id_depends_on_the_name_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert first[1] == "ada"
     assert uuid.UUID(first[0]).version == 5
     monkeypatch.setattr(getpass, "getuser", lambda: "bob")
-    assert local_user()[0] != first[0]
+    assert local_user()[0] != first[0] == user_id("ada")
 
 
 @pytest.mark.parametrize("error", [OSError, KeyError, ImportError])

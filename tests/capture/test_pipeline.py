@@ -198,3 +198,12 @@ def test_header_names_are_matched_without_case_and_the_first_of_several_counts(s
     found.end(time.time())
     (record,) = records.wait(1)
     assert (record.outcome, record.provider_request_id) == ("completed", "one")
+
+
+def test_saved_traffic_is_decoded_on_the_spot_without_a_thread_and_never_announced(records: Records) -> None:
+    pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=0.0)
+    for _ in range(3):
+        exchange(pipeline)
+        pipeline.drain()
+    assert [record.outcome for record in records.all] == ["completed"] * 3
+    assert not pipeline._unannounced

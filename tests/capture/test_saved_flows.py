@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -94,8 +95,7 @@ def test_a_file_that_is_cut_off_gives_its_whole_flows_and_says_where_it_stopped(
     for cut in (size + 1, size + 5, len(whole) - 1):
         found: list[Any] = []
         with pytest.raises(SavedFileError) as caught:
-            for saved in read(whole[:cut]):
-                found.append(saved)  # noqa: PERF402 - what came before the error counts
+            found.extend(read(whole[:cut]))
         assert len(found) == 1
         assert str(caught.value).startswith(f"cannot be read beyond flow 1, byte {size}: ")
         assert "\n" not in str(caught.value)
@@ -106,9 +106,7 @@ def test_broken_bytes_raise_nothing_but_their_own_error(data: st.DataObject) -> 
     whole = bytearray(flows(call(), socket_flow([(True, b"x")])))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        found = list(read(bytes(whole)))
-    except SavedFileError as error:
-        assert "byte" in str(error)
-    else:
-        assert len(found) <= 2
+    found: list[Any] = []
+    with contextlib.suppress(SavedFileError):
+        found.extend(read(bytes(whole)))
+    assert len(found) <= 2

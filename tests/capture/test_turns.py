@@ -195,6 +195,13 @@ def test_tools_are_kept_but_for_cache_markers() -> None:
     assert offered_tools({"tools": [{"toolSpec": tool}, {"cachePoint": {}}]}) == [{"toolSpec": tool}]
 
 
+def test_what_opens_a_server_is_not_kept() -> None:
+    tool = {"type": "mcp", "server_label": "m", "server_url": "https://u:p@mcp.invalid/sse?token=t"}
+    secret = {"authorization": "s", "headers": {"X-Api-Key": "s"}, "authorization_token": "s"}
+    assert offered_tools([tool | secret]) == [{**tool, "server_url": "https://mcp.invalid/sse"}]
+    assert blob("image", None, None, "https://h/i.png?X-Amz-Signature=s")["uri"] == "https://h/i.png"
+
+
 def test_what_json_cannot_hold_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="surrogate"):
         encode("\ud800")

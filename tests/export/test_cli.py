@@ -37,7 +37,7 @@ def test_the_commands_are_those_of_this_issue_and_no_others() -> None:
     assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
         *("run", "exec", "env", "ca show", "ca bundle"),
         *("interceptions list", "interceptions show", "sessions list", "sessions show"),
-        *("models", "clients", "providers", "export", "prune", "tail"),
+        *("models", "clients", "providers", "hosts", "export", "ingest", "prune", "tail"),
         *("db migrate", "db status", "db check"),
     }
 

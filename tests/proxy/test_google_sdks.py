@@ -129,7 +129,7 @@ def test_the_function_calls_of_googles_sdk_make_one_thread(
     [found] = first["tool_usages"]
     assert (found["tool"], json.loads(found["input"])) == ("weather", {"city": "K\u00f6ln"})
     assert found["provider_tool_call_id"] == ids.get("id")
-    assert found["result_status"] == ("ok" if ids else None)
+    assert found["result_status"] == "ok"
 
 
 def test_googles_error_reaches_the_sdk_and_the_record(proxy: Mitmdump, upstream: Upstream) -> None:

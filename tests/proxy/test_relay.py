@@ -167,7 +167,7 @@ def test_a_large_request_and_a_large_response_pass_whole(proxy: Mitmdump, upstre
         ("GET", OPENAI, "/v1/responses/resp_1"),
         ("POST", OPENAI, "/v1/embeddings"),
         ("POST", ANTHROPIC, "/api/event_logging/v2/batch"),
-        ("POST", "example.com", MESSAGES),
+        ("POST", "example.com", "/upload"),
     ],
 )
 def test_what_is_no_call_of_a_model_is_relayed_and_not_recorded(

@@ -80,14 +80,19 @@ def refused(_: Request, reply: Reply) -> None:
 @pytest.fixture(scope="module")
 def outputs() -> list[str]:
     """The commands whose output is searched."""
-    return ["export --format jsonl", "export --format csv", "interceptions list --json", "sessions list --json"]
+    return ["export --contents", "export --format csv", "interceptions list --json", "sessions list --json"]
 
 
+@pytest.mark.parametrize("capture", ["metadata+prompt", "full"])
 def test_planted_credentials_are_found_nowhere(
-    start_proxy: Callable[..., Mitmdump], upstream: Upstream, outputs: list[str], monkeypatch: pytest.MonkeyPatch
+    capture: str,
+    start_proxy: Callable[..., Mitmdump],
+    upstream: Upstream,
+    outputs: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")  # no luck by lines cut to fit a terminal
-    proxy = start_proxy(arguments=("--set", "termlog_verbosity=debug"))
+    proxy = start_proxy(arguments=("--set", "termlog_verbosity=debug", "--set", f"aitap_capture={capture}"))
     count = 0
 
     def call(host: str, target: str, body: bytes, handler: Handler, headers: dict[str, str]) -> None:
@@ -112,6 +117,8 @@ def test_planted_credentials_are_found_nowhere(
     records = proxy.records(count)
     assert {record["outcome"] for record in records} == {"completed", "failed"}
     assert any("..." in record["credential_hint"] for record in records), "a credential was seen and masked"
+
+    assert any(record["request_digest"] for record in records) is (capture == "full")
 
     files = {path.name: path.read_bytes() for path in proxy.folder.iterdir()}
     assert {"aitap.db", "aitap.db-wal", "mitmdump.log"} <= files.keys()

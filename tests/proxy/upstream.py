@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["Handler", "Reply", "Request", "Upstream", "answer", "in_turn", "ragged"]
+__all__ = ["Handler", "Reply", "Request", "Upstream", "answer", "in_turn", "ragged", "self_signed"]
 
 PATIENCE = 20.0
 """Seconds that a thread waits for what a test promised before it gives up."""
@@ -117,7 +117,7 @@ class Upstream:
 
     def __init__(self, folder: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(_certificate(folder))
+        self._context.load_cert_chain(self_signed(folder))
         self._context.set_alpn_protocols(["h2", "http/1.1"])
         self.forget()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -322,7 +322,7 @@ class _Http2:
                     threading.Thread(target=self._upstream.handle, args=(request, reply), daemon=True).start()
 
 
-def _certificate(folder: Path) -> Path:
+def self_signed(folder: Path) -> Path:
     """A certificate of nobody in particular, with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "upstream.invalid")])

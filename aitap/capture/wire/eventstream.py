@@ -136,7 +136,7 @@ class EventStreamParser:
 
     def finish(self) -> list[tuple[bytes, bytes]]:
         """Nothing: a frame that is not whole is none."""
-        if self._parts and self.problem is None:
+        if self._size and self.problem is None:
             self.problem = "the event stream ended inside a frame"
         self._parts.clear()
         return []

@@ -115,3 +115,17 @@ def test_skipped_elements_are_not_given() -> None:
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=6))
 def test_garbage_gives_the_same_for_every_split_and_never_raises(data: bytes, places: list[int]) -> None:
     assert parse(cut(data, places)) == parse([data])
+
+
+@given(st.lists(elements, max_size=4), st.lists(elements, max_size=3), st.lists(st.integers(0, 500), max_size=6))
+def test_where_the_array_closes_is_told(inside: list[Any], after: list[Any], places: list[int]) -> None:
+    data = json.dumps(inside).encode() + b', "more": ' + json.dumps(after).encode() + b"}"
+    parser = JSONArrayParser()
+    found = 0
+    for piece in cut(data, places):
+        events = parser.feed(piece)
+        found += len(events[: parser.closed])
+        if parser.closed is not None:
+            break
+    assert found == len(inside)
+    assert parser.closed is not None

@@ -1,0 +1,139 @@
+"""The recorder process, seen from the proxy, with a real process at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aitap.capture.line import RecorderLine
+from aitap.capture.recorder import RecorderSettings
+from aitap.capture.relay import BEGIN, DATA, END, RESPOND
+from aitap.capture.routes import Router
+from aitap.storage.database import open_database
+from aitap.storage.queries import Filter, list_interceptions
+from tests.capture.making import MESSAGES, answers, dump, sse, user
+
+STREAM = sse(MESSAGES, answers(MESSAGES))
+
+
+def exchange(number: int, body: bytes | None = None, *, ended: bool = True) -> list[Any]:
+    route = Router().route("api.anthropic.com", "/v1/messages")
+    body = body or dump({"model": "m", "stream": True, "messages": [user("do it")]})
+    at = time.time()
+    head = (route, "POST", "api.anthropic.com", "/v1/messages", "", "HTTP/1.1", ((b"x-api-key", b"sk-a"),), at)
+    items: list[Any] = [
+        (BEGIN, number, at, head, body),
+        (RESPOND, number, at, 200, ((b"content-type", b"text/event-stream"),)),
+        (DATA, number, at, STREAM),
+    ]
+    return [*items, (END, number, at, None, False)] if ended else items
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/records.db"
+    open_database(url, migrate=True).close()
+    return url
+
+
+def settings(url: str) -> RecorderSettings:
+    return RecorderSettings(
+        database_url=url,
+        initiator_id="me",
+        capture="metadata+prompt",
+        retention=0,
+        content_retention=0,
+        flush_interval=0.1,
+    )
+
+
+def recorded(url: str) -> list[dict[str, Any]]:
+    return list_interceptions(open_database(url), Filter(), limit=100)
+
+
+async def until(condition: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def test_what_is_handed_over_is_recorded_by_the_time_the_line_is_closed(database: str) -> None:
+    async def run() -> bool:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        line.send(exchange(1))
+        return line.close(20)
+
+    assert asyncio.run(run())
+    assert [record["outcome"] for record in recorded(database)] == ["completed"]
+
+
+def test_bodies_larger_than_the_kernels_buffer_come_through_whole(database: str) -> None:
+    body = dump({"model": "m", "stream": True, "messages": [user("x" * 3_000_000)]})
+
+    async def run() -> bool:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        for number in range(3):
+            line.send(exchange(number, body))
+        return line.close(20)
+
+    assert asyncio.run(run())
+    assert [record["request_bytes"] for record in recorded(database)] == [len(body)] * 3
+
+
+def test_what_is_open_when_the_line_ends_is_interrupted(database: str) -> None:
+    async def run() -> None:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        line.send(exchange(1)[:2])
+        line.close(20)
+
+    asyncio.run(run())
+    assert [record["outcome"] for record in recorded(database)] == ["interrupted"]
+
+
+def test_a_recorder_that_is_killed_is_replaced_and_the_loss_is_told(database: str) -> None:
+    async def run() -> bool:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        line.send(exchange(1))
+        await until(lambda: line.report.get("written"))
+        os.kill(line._process.pid, signal.SIGKILL)
+        await until(lambda: line.deaths)
+        line.send(exchange(2))
+        first = line._process.pid
+        await until(lambda: line._process.pid != first)
+        line.send(exchange(3))
+        return line.close(20)
+
+    assert not asyncio.run(run())
+    assert len(recorded(database)) == 2
+
+
+def test_text_that_cannot_be_packed_costs_only_itself(database: str) -> None:
+    async def run() -> None:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        line.send([*exchange(1), (END, 2, time.time(), "half a pair: \ud800", False)])
+        assert line.dropped == 1
+        line.close(20)
+
+    asyncio.run(run())
+    assert [record["outcome"] for record in recorded(database)] == ["completed"]
+
+
+def test_signals_for_the_proxy_are_not_for_the_recorder(database: str) -> None:
+    async def run() -> bool:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        line.send(exchange(1))
+        await until(lambda: line.report.get("written"))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(line._process.pid, number)
+        line.send(exchange(2))
+        return line.close(20)
+
+    assert asyncio.run(run())
+    assert len(recorded(database)) == 2

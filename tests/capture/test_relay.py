@@ -1,0 +1,136 @@
+"""The event loop's end of the line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aitap.capture import relay as module
+from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, OPEN, RESPOND, Relay
+
+HEAD: Any = ("route", "POST", "api.anthropic.com", "/v1/messages", "", "HTTP/1.1", (), 0.0)
+
+
+class Line:
+    """Keeps what it is handed."""
+
+    congested = False
+
+    def __init__(self) -> None:
+        self.sent: list[list[Any]] = []
+
+    def send(self, items: list[Any]) -> None:
+        self.sent.append(list(items))
+
+
+class Clock:
+    """A loop's timers, run by hand."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], None]] = []
+
+    def call_later(self, _: float, call: Callable[[], None]) -> None:
+        self.due.append(call)
+
+    def tick(self) -> None:
+        due, self.due = self.due, []
+        for call in due:
+            call()
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def relay(line: Line, clock: Clock) -> Relay:
+    return Relay(line, clock.call_later)
+
+
+def begun(relay: Relay) -> module.RelayedExchange:
+    exchange = relay.exchange(lambda: HEAD)
+    assert exchange is not None
+    exchange.begin(b"{}", 1.0)
+    return exchange
+
+
+def test_an_exchange_is_handed_over_in_the_order_in_which_it_happened(relay: Relay, line: Line, clock: Clock) -> None:
+    exchange = begun(relay)
+    exchange.respond(200, ((b"a", b"b"),), 2.0)
+    tap = exchange.tap()
+    assert [tap(piece) for piece in (b"one", b"two", b"")] == [b"one", b"two", b""]
+    exchange.end(3.0)
+    clock.tick()
+    assert [item[0] for item in line.sent[0]] == [BEGIN, RESPOND, DATA, DATA, DATA, END]
+
+
+def test_what_gathers_within_a_tick_goes_in_one_piece(relay: Relay, line: Line, clock: Clock) -> None:
+    begun(relay)
+    begun(relay)
+    assert (len(clock.due), line.sent) == (1, [])
+    clock.tick()
+    assert [len(items) for items in line.sent] == [2]
+
+
+def test_chunks_are_handed_over_while_a_stream_is_open_though_taps_arm_nothing(
+    relay: Relay, line: Line, clock: Clock
+) -> None:
+    tap = begun(relay).tap()
+    clock.tick()
+    tap(b"later")
+    clock.tick()
+    assert line.sent[1][0][0] == DATA
+
+
+def test_nothing_wakes_where_nothing_is_open(relay: Relay, clock: Clock) -> None:
+    begun(relay).end(2.0)
+    clock.tick()
+    assert clock.due == []
+
+
+def test_a_congested_line_begins_nothing_new_and_counts_it(relay: Relay, line: Line) -> None:
+    line.congested = True
+    assert relay.exchange(lambda: HEAD) is None
+    assert relay.socket(lambda: HEAD) is None
+    assert relay.refused == 2
+
+
+def test_a_tap_gives_the_bytes_back_whatever_becomes_of_it(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    tap = begun(relay).tap()
+
+    def broken() -> float:
+        raise RuntimeError
+
+    monkeypatch.setattr(module, "now", broken)
+    assert (tap(b"x"), relay.faults) == (b"x", 1)
+
+
+def test_a_socket_is_opened_by_its_first_message(relay: Relay, line: Line, clock: Clock) -> None:
+    socket = relay.socket(lambda: HEAD)
+    assert socket is not None
+    socket.message(b"{}", 1.0, from_client=True)
+    socket.close(2.0, by_client=True)
+    clock.tick()
+    assert [item[0] for item in line.sent[0]] == [OPEN, MESSAGE, CLOSE]
+
+
+def test_a_socket_that_said_nothing_is_never_heard_of(relay: Relay, clock: Clock) -> None:
+    socket = relay.socket(lambda: HEAD)
+    assert socket is not None
+    socket.close(2.0, by_client=True)
+    assert clock.due == []
+
+
+def test_an_exchange_that_never_began_has_no_end(relay: Relay, clock: Clock) -> None:
+    exchange = relay.exchange(lambda: HEAD)
+    assert exchange is not None
+    exchange.end(2.0)
+    assert clock.due == []
