@@ -62,7 +62,11 @@ def _plan() -> tuple[Plan, Path]:
 
 
 def _header(about: dict[str, object], plan: Plan) -> str:
-    where = "mitmdump on one core; load, upstream and the recorder process on another" if about["pinned"] else "processes not pinned"
+    where = (
+        "mitmdump on one core; load, upstream and the recorder process on another"
+        if about["pinned"]
+        else "processes not pinned"
+    )
     foreign = about["foreign_load"]
     noise = ": too much to trust small differences" if isinstance(foreign, float) and foreign > QUIET else ""
     return (

@@ -1,8 +1,7 @@
-"""An HTTP exchange: what the hooks see of it, and its steps on the decoding thread."""
+"""An HTTP exchange: what happens to it, and what it makes of that."""
 
 from __future__ import annotations
 
-from time import time as now
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,13 +33,12 @@ class _Ended(msgspec.Struct, frozen=True):
 
 
 class Exchange:
-    """One request and its response. The hooks call the first methods, which only append to the pipeline."""
+    """One request and its response. The first methods say what happened; they only put it into the pipeline."""
 
-    __slots__ = ("_append", "_head", "_over", "_pipeline", "_recording")
+    __slots__ = ("_head", "_over", "_pipeline", "_recording")
 
     def __init__(self, pipeline: Pipeline, head: Callable[[], RequestHead]) -> None:
         self._pipeline = pipeline
-        self._append = pipeline.inbox.append
         self._head = head
         self._recording: Recording | None = None
         self._over = False
@@ -50,23 +48,18 @@ class Exchange:
         self._pipeline.put((self, _Begun(body), at))
 
     def respond(self, status: int, headers: Any, at: float) -> None:
-        """The response's head; ``headers`` are mitmproxy's raw fields, read later."""
+        """The response's head; ``headers`` are raw fields, read later."""
         self._pipeline.put((self, _Responded(status, headers), at))
 
-    def tap(self, data: bytes) -> bytes:
-        """A piece of the response body on its way to the client: noted and given back as it is."""
-        # Runs for every chunk of every stream: no call that can be spared.
-        if data:
-            self._append((self, data, now()))
-            if not self._pipeline.armed:
-                self._pipeline.arm()
-        return data
+    def feed(self, data: bytes, at: float) -> None:
+        """A piece of the response body, which came at ``at``."""
+        self._pipeline.put((self, data, at))
 
     def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:
         """The exchange is over, one way or the other."""
         self._pipeline.put((self, _Ended(failure, cancelled), at))
 
-    # On the decoding thread
+    # Called by the pipeline
 
     def step(self, what: Any, at: float) -> None:
         """See :class:`aitap.capture.pipeline.Source`."""

@@ -179,7 +179,7 @@ class RealtimeSocket(WebSocket):
         return turn
 
     def _of_response(self, response_id: str | None) -> _Turn | None:
-        return next((turn for turn in self._turns if turn.response_id == response_id), None)
+        return next((turn for turn in self._turns if turn.response_id == response_id and turn.done_at is None), None)
 
     def _created(self, frame: _Frame, content: bytes, at: float) -> _Turn:
         """The provider begins a response: the oldest that was asked for, else one of its own accord."""

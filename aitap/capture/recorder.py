@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -36,11 +37,12 @@ from aitap.storage.writer import Writer
 if TYPE_CHECKING:
     from aitap.capture.web_socket import WebSocket
 
-__all__ = ["Recorder", "RecorderSettings", "main", "unpack_head"]
+__all__ = ["Frames", "Recorder", "RecorderSettings", "main", "unpack_head"]
 
 logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 0.5
+_READ = 1 << 20
 
 _NICE = 5
 """On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
@@ -58,7 +60,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Recorder:
-    """Decodes on a thread of its own and writes on another. :meth:`take` is called by one thread only."""
+    """Decodes what it is given and has it written on a thread of its own."""
 
     def __init__(self, settings: RecorderSettings) -> None:
         database = open_database(settings.database_url)
@@ -74,7 +76,6 @@ class Recorder:
         self._exchanges: dict[int, Exchange] = {}
         self._sockets: dict[int, WebSocket] = {}
         self.writer.start()
-        self.pipeline.start()
 
     def take(self, items: list[Any]) -> None:
         """What the hooks noted, in order. Sources that began before this recorder did are not known and let go."""
@@ -82,7 +83,7 @@ class Recorder:
             if kind == DATA:
                 # mitmproxy ends a stream with an empty chunk.
                 if rest[0] and (exchange := self._exchanges.get(number)):
-                    self.pipeline.put((exchange, rest[0], at))
+                    exchange.feed(rest[0], at)
             elif kind == BEGIN:
                 exchange = self._exchanges[number] = Exchange(self.pipeline, partial(unpack_head, rest[0]))
                 exchange.begin(rest[1], at)
@@ -100,12 +101,12 @@ class Recorder:
                     opened.message(rest[0], at, from_client=rest[1])
             elif kind == CLOSE and (opened := self._sockets.pop(number, None)):
                 opened.close(at, by_client=rest[0])
+        self.pipeline.drain()
 
     def close(self) -> bool:
         """Decode and write everything that is left; what is open is interrupted. False where something was lost."""
-        decoded = self.pipeline.close(20)
-        written = self.writer.close(20)
-        return decoded and written and not self.writer.stats.lost
+        self.pipeline.close()
+        return self.writer.close(20) and not self.writer.stats.lost
 
     def report(self) -> dict[str, int]:
         """Counters for the proxy."""
@@ -147,37 +148,62 @@ def main() -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     line = socket.socket(fileno=int(sys.argv[1]))
     over = threading.Event()
-    with line.makefile("rb", buffering=1 << 20) as frames:
-        recorder = Recorder(msgspec.convert(_frame(frames), RecorderSettings))
-        threading.Thread(target=_report, args=(line, recorder, over), name="aitap-report", daemon=True).start()
-        try:
-            while (items := _frame(frames)) is not None:
-                recorder.take(items)
-        except OSError:
-            logger.warning("aitap: the line to the proxy broke; recording what has come over it")
+    frames = Frames()
+    recorder: Recorder | None = None
+    try:
+        while True:
+            waiting = recorder.pipeline.announce() if recorder is not None else None
+            if not select.select([line], [], [], waiting)[0]:
+                continue
+            data = line.recv(_READ)
+            if not data:
+                break
+            for items in frames.feed(data):
+                if recorder is None:
+                    recorder = Recorder(msgspec.convert(items, RecorderSettings))
+                    threading.Thread(target=_report, args=(line, recorder, over), daemon=True).start()
+                else:
+                    recorder.take(items)
+    except OSError:
+        logger.warning("aitap: the line to the proxy broke; recording what has come over it")
     over.set()
-    return 0 if recorder.close() else 1
+    return 0 if recorder is None or recorder.close() else 1
 
 
-def _frame(frames: Any) -> list[Any] | None:
-    """The next frame, whole, or None at the end of the line (and where the proxy died within a frame)."""
-    bodies = []
-    while True:
-        size = frames.read(8)
-        if len(size) < 8:
-            return None
-        length = int.from_bytes(size)
-        data: bytes = frames.read(length & ~BODY)
-        if len(data) != length & ~BODY:
-            return None
-        if not length & BODY:
-            break
-        bodies.append(data)
-    items: list[Any] = _decode(data)
-    for item in items if bodies else ():
-        if item[0] == BEGIN and item[4] is None:
-            item[4] = bodies.pop(0)
-    return items
+class Frames:
+    """Cuts the line into frames, sans-IO. What the proxy did not send to its end, because it died, is let go."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._wanted = 8
+        self._bodies: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[list[Any]]:
+        """The arrays that these bytes complete, their long bodies in place."""
+        self._data += data
+        found = []
+        start = 0
+        while len(self._data) - start >= self._wanted:
+            size = int.from_bytes(self._data[start : start + 8])
+            end = start + 8 + (size & ~BODY)
+            if end > len(self._data):
+                self._wanted = end - start
+                break
+            self._wanted = 8
+            frame = bytes(memoryview(self._data)[start + 8 : end])
+            start = end
+            if size & BODY:
+                self._bodies.append(frame)
+            else:
+                found.append(self._whole(_decode(frame)))
+        del self._data[:start]
+        return found
+
+    def _whole(self, items: list[Any]) -> list[Any]:
+        for item in items if self._bodies else ():
+            if item[0] == BEGIN and item[4] is None:
+                item[4] = self._bodies.pop(0)
+        return items
 
 
 _decode = msgspec.msgpack.Decoder().decode

@@ -119,7 +119,7 @@ class Replay:
         self._router = router
         self._environment = _SavedEnvironment(initiator_id, capture)
         self._taken = _Taken()
-        self._pipeline = Pipeline(self._environment, self._taken, announce_after=0.0)
+        self._pipeline = Pipeline(self._environment, self._taken, announce_after=None)
 
     @property
     def decode_errors(self) -> int:
@@ -167,7 +167,7 @@ class Replay:
         if saved.status is not None:
             exchange.respond(saved.status, saved.response_headers, saved.responded_at)
             if saved.response:
-                self._pipeline.put((exchange, saved.response, saved.ended_at))
+                exchange.feed(saved.response, saved.ended_at)
             unsaved = saved.response is None and saved.status < 400
         if saved.ending == "interrupted" or (unsaved and saved.ending == "whole"):
             self._pipeline.drain()

@@ -36,7 +36,7 @@ class _Closed(msgspec.Struct, frozen=True):
 
 
 class WebSocket:
-    """One WebSocket. The first methods are called as things happen, and only append to the pipeline.
+    """One WebSocket. The first methods are called as things happen, and only put it into the pipeline.
 
     A language of its own overrides :meth:`from_client` and :meth:`from_server`, which begin recordings and
     end them, by :meth:`begin` and :meth:`end`.
@@ -57,7 +57,7 @@ class WebSocket:
         """The connection is over, with or without a close frame."""
         self._pipeline.put((self, _Closed(by_client), at))
 
-    # On the decoding thread
+    # Called by the pipeline
 
     def step(self, what: Any, at: float) -> None:
         """See :class:`aitap.capture.pipeline.Source`."""

@@ -66,9 +66,8 @@ def started(line: InProcess) -> Recorder:
 @pytest.fixture
 def line(records: Records) -> Iterator[InProcess]:
     found = InProcess(records)
-    found.pipeline.start()
     yield found
-    assert found.pipeline.close(10)
+    found.pipeline.close()
     assert found.pipeline.decode_errors == 0
 
 

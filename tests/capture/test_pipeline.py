@@ -1,10 +1,10 @@
-"""From the event loop to the decoding thread and on to the writer."""
+"""From what happened on the wire to finished records."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,23 +25,24 @@ def records() -> Records:
     return Records()
 
 
-Start = Callable[..., Pipeline]
+class Eager(Pipeline):
+    """Decodes each happening at once."""
+
+    def put(self, item: Any) -> None:
+        super().put(item)
+        self.drain()
+
+
+Start = Callable[..., Eager]
 
 
 @pytest.fixture
-def start(records: Records) -> Iterator[Start]:
-    started: list[Pipeline] = []
-
-    def begin(*, announce_after: float = 60.0, **options: Any) -> Pipeline:
+def start(records: Records) -> Start:
+    def begin(*, announce_after: float = 60.0) -> Eager:
         environment = Environment("00000000-0000-4000-8000-000000000001", "metadata+prompt")
-        pipeline = Pipeline(environment, records, announce_after=announce_after, **options)
-        pipeline.start()
-        started.append(pipeline)
-        return pipeline
+        return Eager(environment, records, announce_after=announce_after)
 
-    yield begin
-    for pipeline in started:
-        assert pipeline.close(10)
+    return begin
 
 
 def head(api: str = MESSAGES) -> RequestHead:
@@ -53,7 +54,7 @@ def exchange(pipeline: Pipeline, *, answer: bytes = STREAM, ended: bool = True) 
     found.begin(BODY, time.time())
     found.respond(200, HEADERS, time.time())
     for piece in cut(answer, range(0, len(answer), 100)):
-        found.tap(piece)
+        found.feed(piece, time.time())
     if ended:
         found.end(time.time())
     return found
@@ -66,12 +67,6 @@ def test_an_exchange_becomes_one_record(start: Start, records: Records) -> None:
     assert len(record.tool_usages) == 2
 
 
-def test_a_tap_gives_back_the_very_bytes_it_was_given(start: Start) -> None:
-    found = Exchange(start(), head)
-    for data in (b"", b"data: 1\n\n"):
-        assert found.tap(data) is data
-
-
 def test_exchanges_at_the_same_time_are_kept_apart(start: Start, records: Records) -> None:
     pipeline = start()
     several = [Exchange(pipeline, head) for _ in range(20)]
@@ -80,7 +75,7 @@ def test_exchanges_at_the_same_time_are_kept_apart(start: Start, records: Record
         one.respond(200, HEADERS, time.time())
     for piece in cut(STREAM, range(0, len(STREAM), 50)):
         for one in several:
-            one.tap(piece)
+            one.feed(piece, time.time())
     for one in several:
         one.end(time.time())
     found = {record.model: record for record in records.wait(20)}
@@ -94,7 +89,7 @@ def test_an_exchange_ends_once(start: Start, records: Records) -> None:
     pipeline = start()
     found = exchange(pipeline)
     found.end(time.time(), failure="again")
-    found.tap(b"late")
+    found.feed(b"late", time.time())
     exchange(pipeline)
     assert [record.outcome for record in records.wait(2)] == ["completed", "completed"]
     assert len(records.all) == 2
@@ -103,7 +98,9 @@ def test_an_exchange_ends_once(start: Start, records: Records) -> None:
 def test_an_exchange_that_lasts_is_announced_and_then_recorded_under_the_same_id(
     start: Start, records: Records
 ) -> None:
-    found = exchange(start(announce_after=0.01), ended=False)
+    pipeline = start(announce_after=0.0)
+    found = exchange(pipeline, ended=False)
+    assert pipeline.announce() is None
     (first,) = records.wait(1)
     assert (first.outcome, first.ended_at, first.user_prompts[0].prompt) == ("in_flight", None, "do it")
     found.end(time.time())
@@ -115,32 +112,26 @@ def test_a_short_exchange_is_recorded_once(start: Start, records: Records) -> No
     pipeline = start(announce_after=60.0)
     for _ in range(5):
         exchange(pipeline)
+        pipeline.announce()
     assert [record.outcome for record in records.wait(5)] == ["completed"] * 5
 
 
-def test_closing_decodes_what_is_queued_and_ends_what_is_open(start: Start, records: Records) -> None:
-    timers: list[Callable[[], None]] = []
-    pipeline = start(call_later=lambda delay, call: timers.append(call))
+def test_it_says_when_there_is_something_to_announce(start: Start, records: Records) -> None:
+    pipeline = start(announce_after=60.0)
+    exchange(pipeline, ended=False)
+    assert 50 < (pipeline.announce() or 0) <= 60
+    assert records.all == []
+
+
+def test_closing_decodes_what_is_queued_and_ends_what_is_open(records: Records) -> None:
+    pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=60.0)
     exchange(pipeline)
     exchange(pipeline, answer=STREAM[:900], ended=False)
     exchange(pipeline, ended=False)
     assert records.all == []
-    assert pipeline.close(10)
+    pipeline.close()
     assert [record.outcome for record in records.all] == ["completed", "interrupted", "completed"]
     assert all(record.ended_at is not None for record in records.all)
-
-
-def test_the_thread_is_woken_once_a_tick_however_much_passes(start: Start, records: Records) -> None:
-    timers: list[Callable[[], None]] = []
-    pipeline = start(call_later=lambda delay, call: timers.append(call))
-    exchange(pipeline)
-    exchange(pipeline)
-    assert len(timers) == 1
-    assert records.all == []
-    timers.pop()()
-    records.wait(2)
-    exchange(pipeline)
-    assert len(timers) == 1
 
 
 def test_an_exchange_without_an_answer_is_recorded(start: Start, records: Records) -> None:
@@ -182,7 +173,7 @@ def test_a_mistake_before_there_is_a_record_is_counted(start: Start, records: Re
     found = Exchange(pipeline, lambda: head("no such api"))
     found.begin(BODY, time.time())
     found.respond(200, HEADERS, time.time())
-    found.tap(STREAM)
+    found.feed(STREAM, time.time())
     found.end(time.time())
     exchange(pipeline)
     assert [record.outcome for record in records.wait(1)] == ["completed"]
@@ -194,16 +185,7 @@ def test_header_names_are_matched_without_case_and_the_first_of_several_counts(s
     found.begin(BODY, time.time())
     headers = ((b"CONTENT-type", b"text/event-stream"), (b"X-Request-ID", b"one"), (b"x-request-id", b"two"))
     found.respond(200, headers, time.time())
-    found.tap(sse(CHAT, answers(CHAT)))
+    found.feed(sse(CHAT, answers(CHAT)), time.time())
     found.end(time.time())
     (record,) = records.wait(1)
     assert (record.outcome, record.provider_request_id) == ("completed", "one")
-
-
-def test_saved_traffic_is_decoded_on_the_spot_without_a_thread_and_never_announced(records: Records) -> None:
-    pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=0.0)
-    for _ in range(3):
-        exchange(pipeline)
-        pipeline.drain()
-    assert [record.outcome for record in records.all] == ["completed"] * 3
-    assert not pipeline._unannounced

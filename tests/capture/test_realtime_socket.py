@@ -181,6 +181,16 @@ def test_a_transcript_that_never_comes_costs_the_prompt_alone(how: str) -> None:
     assert (record.outcome, prompts([record]), len(record.token_usages)) == ("completed", [None], 1)
 
 
+def test_a_response_that_ends_twice_while_it_waits_is_two_records() -> None:
+    wire = Wire()
+    wire.transcribe()
+    wire.speak("item_1")
+    wire.created()
+    wire.done()
+    wire.done()
+    assert [record.outcome for record in wire.close()] == ["completed"] * 2
+
+
 def test_speech_that_is_not_transcribed_is_counted() -> None:
     wire = Wire()
     wire.speak("item_1")
