@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Optional
@@ -115,6 +116,9 @@ class Recorder:
             loop,
         )
         self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2))
+        # What is there by now lives as long as the proxy: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         logger.info("aitap: recording to %s", settings.database_url)
 
     def done(self) -> None:
@@ -133,25 +137,27 @@ class Recorder:
     @_harmless
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Is this a call of a model? The answer must come before other scripts change where it goes."""
-        request = flow.request
         if not self._started:
             self.running()  # a replay may be on its way before mitmproxy says that it runs
-        if self.relay is None or request.method not in ("POST", "GET"):
+        request = flow.request
+        data = request.data  # as it came: the properties of a request decode it anew each time
+        post = data.method == b"POST"
+        if self.relay is None or not (post or data.method == b"GET"):
             return
-        path, _, query = request.path.partition("?")
-        host, port = request.host, request.port
+        path, _, query = data.path.decode("utf-8", "replace").partition("?")
+        host, port = data.host, data.port
         # The Host header is asked last: it is dear to read, and differs only where traffic was redirected.
         route = self._router.route(host.lower(), path, port)
         if route is None and (sni := flow.client_conn.sni):
             host, route = sni, self._router.route(sni.lower(), path, port)
-        if route is None and (named := request.pretty_host) != request.host:
+        if route is None and (named := request.pretty_host) != data.host:
             host, route = named, self._router.route(named.lower(), path, port)
-        if route is None and request.method == "POST":
+        if route is None and post:
             route = self._router.guess(host.lower(), path, port)
         if route is None:
             return
-        head = functools.partial(_head, route, request, host.lower(), path, query)
-        if request.method == "POST":
+        head = functools.partial(_head, route, data, host.lower(), path, query)
+        if post:
             if not route.socket_only and (exchange := self.relay.exchange(head)):
                 self._exchanges[flow.id] = exchange
         elif request.headers.get("upgrade", "").lower() == "websocket" and (socket := self.relay.socket(head)):
@@ -162,7 +168,7 @@ class Recorder:
         """The body is whole (mitmproxy holds it); it is taken by reference."""
         exchange = self._exchanges.get(flow.id)
         if exchange is not None:
-            exchange.begin(flow.request.raw_content or b"", time.time())
+            exchange.begin(flow.request.data.content or b"", time.time())
 
     @_harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -241,19 +247,14 @@ def _after(earlier: Any, tap: Callable[[bytes], bytes]) -> Callable[[bytes], Any
     return stream
 
 
-def _head(route: Route, request: http.Request, host: str, path: str, query: str) -> Head:
+def _head(route: Route, data: http.RequestData, host: str, path: str, query: str) -> Head:
     return (
         route,
-        request.method,
-        _text(host),
-        _text(path),
-        _text(query),
-        request.http_version,
-        request.headers.fields,
-        request.timestamp_start,
+        "POST" if data.method == b"POST" else "GET",
+        host if host.isascii() else host.encode("utf-8", "replace").decode(),
+        path,
+        query,
+        data.http_version.decode("ascii", "replace"),
+        data.headers.fields,
+        data.timestamp_start,
     )
-
-
-def _text(text: str) -> str:
-    """Without the halves of surrogate pairs by which mitmproxy keeps bytes that are no UTF-8."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

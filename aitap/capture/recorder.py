@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 _REPORT_EVERY = 0.5
 _READ = 1 << 20
 
-_NICE = 5
+_NICE = 15
 """On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
 
 
