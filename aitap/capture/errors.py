@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from aitap.capture.credentials import scrub
-from aitap.capture.dialects.openai_chat import error_fact
+from aitap.capture.dialects.chat_answer import error_fact
 from aitap.capture.facts import ErrorFact
 from aitap.capture.wire import jsontext
 

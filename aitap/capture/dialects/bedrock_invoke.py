@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.anthropic_messages import AnthropicMessages, MessageDecoder
+from aitap.capture.dialects.anthropic_answer import MessageDecoder
+from aitap.capture.dialects.anthropic_messages import AnthropicMessages
 from aitap.capture.dialects.bedrock_converse import BedrockConverse, ConverseDecoder, exception_fact, model_in_path
-from aitap.capture.dialects.openai_chat import ChatDecoder, OpenAIChat
+from aitap.capture.dialects.chat_answer import ChatDecoder
+from aitap.capture.dialects.openai_chat import OpenAIChat
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
 from aitap.capture.facts import (
     ErrorFact,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.openai_chat import OpenAIChat, error_fact
+from aitap.capture.dialects.chat_answer import error_fact
+from aitap.capture.dialects.openai_chat import OpenAIChat
 from aitap.capture.dialects.openai_chat_turns import turns_of
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts, ThoughtFact, ToolFact, UsageFact
 from aitap.capture.wire import jsontext

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.openai_chat import error_fact
+from aitap.capture.dialects.chat_answer import error_fact
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
 from aitap.capture.facts import (
     Attachment,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.openai_chat import error_fact
+from aitap.capture.dialects.chat_answer import error_fact
 from aitap.capture.dialects.openai_responses import OpenAIResponses
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
 from aitap.capture.wire.jsontext import as_dict, as_str, value_of

@@ -11,11 +11,12 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from aitap.capture.dialects.anthropic_messages import AnthropicMessages, MessageDecoder
+from aitap.capture.dialects.anthropic_messages import AnthropicMessages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aitap.capture.dialects.anthropic_answer import MessageDecoder
     from aitap.capture.facts import RequestFacts
 
 __all__ = ["VertexAnthropic"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aitap.capture.dialects.anthropic_messages import MessageDecoder
+from aitap.capture.dialects.anthropic_answer import MessageDecoder
 from aitap.capture.facts import Attachment, ErrorFact, ResponseFacts, ThoughtFact
 from aitap.record import ToolResult
 from tests.capture.making import MESSAGES, ask, by_blocks, dump, message_events, read, read_bytes, read_document, user

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aitap.capture.dialects.openai_chat import ChatDecoder, error_fact
+from aitap.capture.dialects.chat_answer import ChatDecoder, error_fact
 from aitap.capture.facts import Attachment, ErrorFact, ThoughtFact, UsageFact
 from aitap.record import ToolResult
 from tests.capture.making import CHAT, ask, chat_events, dump, read, read_document, user

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aitap.capture.dialects.openai_responses import ResponsesDecoder
+from aitap.capture.dialects.responses_answer import ResponsesDecoder
 from aitap.capture.facts import Attachment, ErrorFact, ThoughtFact, UsageFact
 from aitap.record import ToolResult
 from tests.capture.making import RESPONSES, ask, by_blocks, read, read_document, response_events, user

@@ -1,0 +1,281 @@
+"""The answer of the Responses API: :class:`ResponsesDecoder`. See ``openai_responses`` for the protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aitap.capture.dialects.chat_answer import error_fact
+from aitap.capture.dialects.openai_responses_turns import item_turns, turns_of
+from aitap.capture.facts import (
+    ErrorFact,
+    ResponseFacts,
+    ThoughtFact,
+    ToolFact,
+    Turn,
+    UsageFact,
+)
+from aitap.capture.wire import jsontext
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
+from aitap.record import ToolKind, ToolResult
+
+__all__ = ["ResponsesDecoder"]
+
+Raw = msgspec.Raw
+_NONE = Raw(b"")
+
+
+class _Response(msgspec.Struct):
+    id: Raw = _NONE
+    object: Raw = _NONE
+    model: Raw = _NONE
+    status: Raw = _NONE
+    output: Raw = _NONE
+    usage: Raw = _NONE
+    error: Raw = _NONE
+    incomplete_details: Raw = _NONE
+    input_tokens: Raw = _NONE
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    response: Raw = _NONE
+    item: Raw = _NONE
+    output_index: int | None = None
+    error: Raw = _NONE
+    delta: Raw = _NONE
+
+
+class _Output(msgspec.Struct):
+    """An output item, its arguments still the provider's own text."""
+
+    type: str = ""
+    id: Raw = _NONE
+    call_id: Raw = _NONE
+    name: Raw = _NONE
+    namespace: Raw = _NONE
+    arguments: Raw = _NONE
+    input: Raw = _NONE
+    action: Raw = _NONE
+    code: Raw = _NONE
+    queries: Raw = _NONE
+    operation: Raw = _NONE
+    server_label: Raw = _NONE
+    server_url: Raw = _NONE
+    output: Raw = _NONE
+    error: Raw = _NONE
+    status: Raw = _NONE
+    role: Raw = _NONE
+    phase: Raw = _NONE
+    content: Raw = _NONE
+    summary: Raw = _NONE
+    encrypted_content: Raw = _NONE
+
+
+_event = msgspec.json.Decoder(_Event)
+_response = msgspec.json.Decoder(_Response)
+_outputs = msgspec.json.Decoder(_Output)
+
+
+class ResponsesDecoder:
+    """Decoder of one response."""
+
+    # Deltas repeat what the item's done event says whole; text, audio and images are no facts.
+    _DELTA_KINDS = tuple(
+        b"response." + name
+        for name in (
+            b"output_text.",
+            b"function_call_arguments.",
+            b"custom_tool_call_input.",
+            b"mcp_call_arguments.",
+            b"reasoning_summary_",
+            b"reasoning_text.",
+            b"refusal.",
+            b"content_part.",
+            b"audio.",
+            b"code_interpreter_call_code.",
+            b"image_generation_call.",
+        )
+    )
+
+    _DELTAS = tuple(b"event: " + kind for kind in _DELTA_KINDS)
+
+    def __init__(self, *, keep_text: bool = False) -> None:
+        self.skip: tuple[bytes, ...] = ()
+        self._keep_text = keep_text
+        self._texts: dict[int, list[str]] = {}
+        self._facts = ResponseFacts()
+        self._done: dict[int, Raw] = {}
+        self._final: list[Raw] = []
+        self._ended = False
+
+    def event(self, kind: bytes, data: bytes, at: float) -> None:
+        if kind in (b"response.created", b"response.in_progress") and self._facts.response_id:
+            return
+        if data.startswith(b"[DONE]") or (self.skip and kind.startswith(self._DELTA_KINDS)):
+            return
+        event: _Event | None = jsontext.split(data, _event)
+        if event is None:
+            return
+        name = event.type or kind.decode("ascii", "replace")
+        match name:
+            case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
+                self._read(event.response, final=True)
+                if name == "response.failed" and self._facts.error is None:
+                    self._facts.error = ErrorFact(message="the provider reported a failed response")
+            case "response.created" | "response.in_progress" | "response.queued":
+                self._read(event.response, final=False)
+            case "response.output_item.done":
+                index = event.output_index if event.output_index is not None else len(self._done)
+                self._done[index] = Raw(bytes(event.item))
+                self._texts.pop(index, None)
+            case "response.output_text.delta" if self._keep_text:
+                # Kept for the case that the stream is cut before it says the item whole.
+                self._texts.setdefault(event.output_index or 0, []).append(as_str(value_of(event.delta)) or "")
+            case "error":
+                self._facts.error = error_fact(value_of(data))
+            case _:
+                if event.error and (error := value_of(event.error)):
+                    self._facts.error = error_fact({"error": error})
+        if self._facts.first_output_at is None and name.startswith("response.output_item."):
+            self._facts.first_output_at = at
+            self.skip = () if self._keep_text else self._DELTAS
+
+    def document(self, data: bytes) -> None:
+        response: _Response | None = jsontext.split(data, _response)
+        if response is None:
+            return
+        whole = response.output or response.usage or response.status or response.input_tokens
+        if whole and (response.id or response.object):
+            self._read(Raw(data), final=True)
+        elif response.error:
+            self._facts.error = error_fact(value_of(data))
+
+    def _read(self, raw: Raw, *, final: bool) -> None:
+        response: _Response | None = jsontext.split(raw, _response) if raw else None
+        if response is None:
+            return
+        facts = self._facts
+        facts.response_id = as_str(value_of(response.id)) or facts.response_id
+        facts.model = as_str(value_of(response.model)) or facts.model
+        if not final:
+            return
+        self._ended = True
+        status = as_str(value_of(response.status))
+        reason = as_str(as_dict(value_of(response.incomplete_details)).get("reason"))
+        facts.stop_reason = reason or status
+        if usage := as_dict(value_of(response.usage)):
+            facts.usage = _usage(usage)
+        if error := value_of(response.error):
+            facts.error = error_fact({"error": error})
+        elif status == "failed":
+            facts.error = ErrorFact(message="the provider reported a failed response")
+        self._final = [Raw(bytes(item)) for item in jsontext.raw_items(response.output)]
+
+    def facts(self) -> ResponseFacts:
+        facts = self._facts
+        facts.complete = self._ended and facts.error is None
+        facts.tools, facts.thoughts, facts.hidden_thoughts = [], [], 0
+        for raw in self._final or [item for _, item in sorted(self._done.items())]:
+            item: _Output | None = jsontext.split(raw, _outputs)
+            if item is None:
+                continue
+            if item.type == "reasoning":
+                self._reasoning(item)
+            elif item.type == "message":
+                if as_str(value_of(item.phase)) == "commentary":
+                    facts.thoughts += [ThoughtFact("commentary", text) for text in _texts(item.content, "output_text")]
+            elif item.type.endswith("_call"):
+                facts.tools.append(_tool(item))
+        if self._keep_text:
+            facts.answer = self._answer()
+        return facts
+
+    def _answer(self) -> list[Turn]:
+        if self._final:
+            return [turn for raw in self._final for turn in item_turns(raw)]
+        items = {index: as_dict(value_of(raw)) for index, raw in self._done.items()}
+        for index, pieces in self._texts.items():
+            items[index] = {"type": "message", "role": "assistant", "content": "".join(pieces)}
+        return [turn for _, item in sorted(items.items()) for turn in turns_of(item)]
+
+    def _reasoning(self, item: _Output) -> None:
+        thoughts = [ThoughtFact("reasoning_summary", text) for text in _texts(item.summary, "summary_text")]
+        thoughts += [ThoughtFact("reasoning_content", text) for text in _texts(item.content, "reasoning_text")]
+        self._facts.thoughts += thoughts
+        if not thoughts and as_str(value_of(item.encrypted_content)):
+            self._facts.hidden_thoughts += 1
+
+
+def _texts(raw: Raw, kind: str) -> list[str]:
+    parts = map(as_dict, as_list(value_of(raw)))
+    return [text for part in parts if part.get("type", kind) == kind and (text := as_str(part.get("text")))]
+
+
+# Run by the provider itself, so that the item tells how the call went; the others wait for the client's answer.
+_SERVER_RUN = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
+
+
+_KINDS: dict[str, ToolKind] = {"function_call": "function", "custom_tool_call": "custom", "mcp_call": "mcp"}
+
+
+def _tool(item: _Output) -> ToolFact:
+    item_id = as_str(value_of(item.id))
+    call_id = as_str(value_of(item.call_id)) or item_id
+    status = as_str(value_of(item.status))
+    error = value_of(item.error)
+    metadata: dict[str, Any] = {}
+    if namespace := as_str(value_of(item.namespace)):
+        metadata["namespace"] = namespace
+    if label := as_str(value_of(item.server_label)):
+        metadata["server_label"] = label
+    if status == "incomplete":
+        metadata["partial"] = True
+    result = None
+    if item.type in _SERVER_RUN and status in ("completed", "failed", None):
+        failed = status == "failed" or bool(error)
+        result = ToolResult(call_id=call_id or "", status="error" if failed else "ok", size=len(item.output))
+    return ToolFact(
+        tool=as_str(value_of(item.name)) or item.type.removesuffix("_call"),
+        input=_input(item),
+        kind=_KINDS.get(item.type, "server"),
+        call_id=call_id,
+        item_id=item_id,
+        server_url=as_str(value_of(item.server_url)),
+        result=result,
+        error=(as_str(error) or jsontext.raw_text(item.error)) if error else None,
+        metadata=metadata,
+    )
+
+
+def _input(item: _Output) -> str:
+    """What the model passed to the tool: text as it is, everything else as the provider's JSON text."""
+    for raw in (item.arguments, item.input, item.action, item.code, item.operation, item.queries):
+        if raw and bytes(raw) != b"null":
+            text = as_str(value_of(raw))
+            return jsontext.raw_text(raw) if text is None else text
+    return ""
+
+
+_NAMES = {
+    "input_tokens_details.cached_tokens": "input_cached",
+    "output_tokens_details.reasoning_tokens": "output_reasoning",
+}
+
+
+def _usage(counters: dict[str, Any]) -> UsageFact:
+    details = as_dict(counters.get("input_tokens_details"))
+    cached = as_int(details.get("cached_tokens")) or 0
+    written = as_int(details.get("cache_write_tokens")) or 0
+    return UsageFact(
+        input_tokens=max((as_int(counters.get("input_tokens")) or 0) - cached - written, 0),
+        output_tokens=as_int(counters.get("output_tokens")) or 0,
+        cache_read_input_tokens=cached,
+        cache_write_input_tokens=written,
+        extra={
+            _NAMES.get(path, path): number
+            for path, number in jsontext.flat_numbers(counters).items()
+            if path not in ("input_tokens", "output_tokens")
+        },
+    )
