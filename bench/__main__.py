@@ -19,7 +19,9 @@ from bench.report import as_json, summarize, table
 from bench.rounds import Laboratory, Plan
 
 HERE = Path(__file__).parent
-DEFAULT = ("json", "json-no-ids", "sse50", "sse1000", "300k", "2m", "paced")
+DEFAULT = ("json", "json-no-ids", "sse50", "sse1000", "eventstream", "socket", "300k", "2m", "paced")
+SLOW = ("eventstream", "socket")
+"""Left out of ``--quick`` where they are not named."""
 EXTRA = ("300k-no-ids",)
 HOOKS = ("json", "sse50", "sse1000", "300k")
 QUIET = 0.15
@@ -40,7 +42,8 @@ def _plan() -> tuple[Plan, Path]:
     parser.add_argument("--addon", type=Path, default=HERE.parent / "addon", help="the addon to measure")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results.json", help="where the JSON goes")
     arguments = parser.parse_args()
-    names = arguments.only.split(",") if arguments.only else [*DEFAULT, "many", "hooks"]
+    default = [name for name in (*DEFAULT, "many", "hooks") if not (arguments.quick and name in SLOW)]
+    names = arguments.only.split(",") if arguments.only else default
     if unknown := [name for name in names if name not in (*DEFAULT, *EXTRA, "many", "hooks")]:
         parser.error(f"--only knows no {unknown[0]!r}")
     if not arguments.addon.is_file():

@@ -1,104 +1,50 @@
-"""The traffic of the bench: each request and its answer, prebuilt as byte strings.
+"""The traffic of the bench: each request, prebuilt as byte strings, and its answer.
 
-Requests look like those of Claude Code (a session id in a header and in ``metadata``) or of the
-Anthropic SDK (no id at all); answers have the shape of the Messages API. No two requests or answers
-are equal: a ten-digit counter is patched into each, so that nothing downstream can profit from a
-repetition, and the width stays the same, so that every answer can be compared byte by byte.
+Requests look like those of Claude Code (a session id in a header and in ``metadata``), of Codex on a
+WebSocket (the same), or of the Anthropic SDK (no id at all). No two are equal: see :mod:`bench.answers`.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import re
 import uuid
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import accumulate
 
-__all__ = ["CASES", "HOST", "Answer", "Case", "Request"]
+from bench.answers import COUNTER, Answer, amazon, json_body, prose, responses, sse
+
+__all__ = ["CASES", "HOST", "KEY", "PREVIOUS", "Case", "Request"]
 
 HOST = "api.anthropic.com"
 
 # Placeholders have the width of what replaces them.
-COUNTER = b"@counter@@"
 PREVIOUS = b"@previous@"
 SESSION = b"@session@".ljust(36, b"-")
-STAMP = b"@stamp@".ljust(19, b"-")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A response of the upstream: one JSON body, or server-sent events ``pace`` seconds apart (0: in one burst)."""
-
-    events: tuple[bytes, ...]
-    sse: bool
-    pace: float = 0.0
-    gated: bool = False
-    """Whether the events after the first wait until the load generator opens the gate."""
-
-    @cached_property
-    def body(self) -> bytes:
-        """The whole body, placeholders in it."""
-        return b"".join(self.events)
-
-    @cached_property
-    def ends(self) -> tuple[int, ...]:
-        """The offset in the body at which each event is complete."""
-        return tuple(accumulate(map(len, self.events)))
-
-    @cached_property
-    def head(self) -> bytes:
-        """Status line and headers, a placeholder in ``request-id``."""
-        kind = "text/event-stream; charset=utf-8" if self.sse else "application/json"
-        length = "transfer-encoding: chunked" if self.sse else f"content-length: {len(self.body)}"
-        return (
-            "HTTP/1.1 200 OK\r\ndate: Fri, 20 Nov 2026 15:28:24 GMT\r\n"
-            f"content-type: {kind}\r\n{length}\r\nconnection: keep-alive\r\ncache-control: no-cache\r\n"
-            "anthropic-organization-id: 00000000-0000-0000-0000-000000000001\r\n"
-            "anthropic-ratelimit-unified-status: allowed\r\nserver: cloudflare\r\ncf-ray: b75fb12eee8e497c-FRA\r\n"
-            f"request-id: req_bench_{COUNTER.decode()}\r\n\r\n"
-        ).encode()
-
-    @cached_property
-    def frames(self) -> tuple[bytes, ...]:
-        """What goes over the wire after the head: one HTTP chunk for each event, or the body."""
-        if not self.sse:
-            return self.events
-        chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in self.events]
-        chunks[-1] += b"0\r\n\r\n"
-        return tuple(chunks)
-
-    @cached_property
-    def _slots(self) -> tuple[int, tuple[int, ...]]:
-        return self.body.index(COUNTER), tuple(match.start() for match in re.finditer(STAMP, self.body))
-
-    def read(self, body: bytes) -> tuple[bytes, list[int]]:
-        """The counter and the send times (monotonic nanoseconds; empty where not stamped) in a received body.
-
-        Raises ``ValueError`` when the body is not, byte for byte, what the upstream sent.
-        """
-        at, stamps = self._slots
-        counter = body[at : at + len(COUNTER)]
-        expected = self.body.replace(COUNTER, counter)
-        times = [int(body[start : start + len(STAMP)]) for start in stamps] if len(body) == len(expected) else []
-        for time in times:
-            expected = expected.replace(STAMP, b"%019d" % time, 1)
-        if body != expected or not counter.isdigit():
-            raise ValueError(f"the answer differs from what was sent: {len(body)} bytes for {len(expected)}")
-        return counter, times
+KEY = b"@key@".ljust(24, b"-")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request whose body may name the tool call of the answer before (``PREVIOUS``)."""
+    """A request whose body may name the tool call of the answer before, or that answer (``PREVIOUS``)."""
 
     head: bytes
     body: bytes
+    host: str = HOST
+    upgrade: bool = False
+    """Whether ``head`` opens a WebSocket, on which each request is then a ``body``."""
+
+    @property
+    def endpoint(self) -> tuple[str, bool]:
+        """Requests with the same one can share a connection."""
+        return self.host, self.upgrade
+
+    def opening(self, session: str) -> bytes:
+        """The head of one session's WebSocket; ``KEY`` stays in it."""
+        return self.head.replace(SESSION, session.encode())
 
     def pieces(self, session: str) -> tuple[bytes, ...]:
         """The request of one session, cut at its counters: literal, marker, literal, marker, ... literal."""
-        head = self.head.replace(b"@length@", str(len(self.body)).encode())
+        head = b"" if self.upgrade else self.head.replace(b"@length@", str(len(self.body)).encode())
         whole = (head + self.body).replace(SESSION, session.encode())
         return tuple(re.split(b"(%b|%b)" % (COUNTER, PREVIOUS), whole))
 
@@ -117,23 +63,11 @@ class Case:
     targets: dict[str, float] = field(default_factory=dict)
 
 
-def _text(size: int, seed: int) -> str:
-    """About ``size`` characters of something like code: indented, quoted, many lines."""
-    source = random.Random(seed)
-    words = ["return", "self", "value", '"name"', "for", "item", "in", "result:", "if", "not", "def", "(x,", "y)", "é"]
-    lines = []
-    while size > 0:
-        line = "    " * source.randrange(4) + " ".join(source.choices(words, k=source.randrange(3, 12)))
-        lines.append(line)
-        size -= len(line) + 1
-    return "\n".join(lines)
-
-
 def _tools(count: int) -> list[dict[str, object]]:
     return [
         {
             "name": f"Tool{number}" if number else "Bash",
-            "description": _text(900, number),
+            "description": prose(900, number),
             "input_schema": {
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
                 "type": "object",
@@ -150,7 +84,7 @@ def _agent_turns(size: int) -> list[dict[str, object]]:
     messages: list[dict[str, object]] = []
     number = 0
     while size > 0:
-        result = _text(3000 + 2000 * (number % 5), number)
+        result = prose(3000 + 2000 * (number % 5), number)
         size -= len(result.encode()) + 500
         last = size <= 0
         call = f"toolu_bench_{PREVIOUS.decode()}" if last else f"toolu_bench_h{number:08d}"
@@ -216,6 +150,65 @@ def _claude_code(name: str, *, stream: bool, history: int = 0, tools: int = 1) -
     return Request(head.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
 
 
+def _bedrock(name: str, model: str) -> Request:
+    """The same for Bedrock: the model in the path, the version in the body, signed."""
+    direct = _claude_code(name, stream=True)
+    body = {"anthropic_version": "bedrock-2023-05-31", **json.loads(direct.body)}
+    del body["model"], body["stream"]
+    host = "bedrock-runtime.us-east-1.amazonaws.com"
+    signature = (
+        "AWS4-HMAC-SHA256 Credential=AKIABENCHBENCHBENCH0/20261120/us-east-1/bedrock/aws4_request, "
+        f"SignedHeaders=accept;content-type;host;x-amz-date, Signature={'b' * 64}"
+    )
+    head = direct.head.decode()
+    head = head.replace("/v1/messages?beta=true", f"/model/{model}/invoke-with-response-stream").replace(HOST, host)
+    head = re.sub("x-api-key: .*?\r\n", f"authorization: {signature}\r\nx-amz-date: 20261120T152824Z\r\n", head)
+    return Request(head.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), host)
+
+
+def _codex(name: str) -> Request:
+    """A turn as Codex asks for it on its WebSocket: only what is new, after the response before."""
+    session = SESSION.decode()
+    turn = json.dumps({"session_id": session, "thread_id": session, "request_kind": "turn"}, separators=(",", ":"))
+    prompt = f"please find out why the test fails, attempt {COUNTER.decode()}"
+    tools = [
+        {
+            "type": "function",
+            "name": tool["name"],
+            "description": tool["description"],
+            "parameters": tool["input_schema"],
+        }
+        for tool in _tools(1)
+    ]
+    body = {
+        "type": "response.create",
+        "model": "gpt-5.5-codex",
+        "instructions": prose(1500, 12),
+        "previous_response_id": f"resp_bench_{PREVIOUS.decode()}",
+        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": prompt}]}],
+        "tools": tools,
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "reasoning": {"effort": "medium"},
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": session,
+        "client_metadata": {"x-codex-turn-metadata": turn},
+    }
+    host = "api.openai.com"
+    head = (
+        f"GET /v1/responses HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY.decode()}\r\n"
+        f"authorization: Bearer sk-proj-{'b' * 80}\r\nopenai-beta: responses_websockets=2026-02-06\r\n"
+        "user-agent: codex_cli_rs/0.169.0 (Debian 12.0.0; x86_64) xterm\r\noriginator: codex_cli_rs\r\n"
+        f"session-id: {session}\r\nthread-id: {session}\r\nx-codex-turn-metadata: {turn}\r\n"
+        f"x-bench-case: {name}\r\n\r\n"
+    )
+    whole = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Request(head.encode(), whole.encode(), host, upgrade=True)
+
+
 def _sdk(name: str, *, history: int = 0) -> Request:
     """A request as the Anthropic SDK for Python makes it: nothing in it names a session or a client program."""
     messages: list[dict[str, object]] = [
@@ -237,85 +230,38 @@ def _sdk(name: str, *, history: int = 0) -> Request:
     return Request(head.encode(), json.dumps(body, ensure_ascii=False).encode())
 
 
-_USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 340, "cache_read_input_tokens": 9000, "output_tokens": 180}
-_CALL = {"type": "tool_use", "id": f"toolu_bench_{COUNTER.decode()}", "name": "Bash", "input": {}}
-
-
-def _json(*, tool: bool) -> Answer:
-    content: list[object] = [{"type": "text", "text": _text(300 if tool else 400, 7)}]
-    if tool:
-        content.append(_CALL | {"input": {"command": "pytest -x"}})
-    message = {
-        "id": f"msg_bench_{COUNTER.decode()}",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-opus-5-5",
-        "content": content,
-        "stop_reason": "tool_use" if tool else "end_turn",
-        "stop_sequence": None,
-        "usage": _USAGE | {"service_tier": "standard"},
-    }
-    # Padded with what JSON allows, so that the size is what the case's title says.
-    return Answer((json.dumps(message, separators=(",", ":")).encode().ljust(1024),), sse=False)
-
-
-def _sse(count: int, *, pace: float = 0.0, gated: bool = False) -> Answer:
-    """``count`` events: a text, then a tool call. Paced ones carry the time at which they were sent."""
-    message: dict[str, object] = {
-        "id": f"msg_bench_{COUNTER.decode()}",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-opus-5-5",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": _USAGE | {"output_tokens": 1},
-    }
-    words = ("Let", " me look", " at the", " failing test", ' "test_proxy"', " first.\n")
-    data: list[dict[str, object]] = [
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "ping"},
-    ]
-    data += [
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": words[number % len(words)]}}
-        for number in range(count - 11)
-    ]
-    data += [
-        {"type": "content_block_stop", "index": 0},
-        {"type": "content_block_start", "index": 1, "content_block": _CALL},
-    ]
-    data += [
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": part}}
-        for part in ("", '{"command": "py', 'test -x"}')
-    ]
-    data += [
-        {"type": "content_block_stop", "index": 1},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": _USAGE},
-        {"type": "message_stop"},
-    ]
-    stamp = {"sent": STAMP.decode()} if pace else {}
-    events = [
-        f"event: {event['type']}\ndata: {json.dumps(event | stamp, separators=(',', ':'))}\n\n".encode()
-        for event in data
-    ]
-    return Answer(tuple(events), sse=True, pace=pace, gated=gated)
-
-
 _SPEED = {"requests": 0.97, "cpu": 1.03, "first": 0.1}
 
 CASES = {
     case.name: case
     for case in (
-        Case("json", "1 KB JSON", _claude_code("json", stream=False), _json(tool=False), 8, 40, _SPEED),
-        Case("json-no-ids", "1 KB JSON, no ids", _sdk("json-no-ids"), _json(tool=False), 8, 40, _SPEED),
-        Case("sse50", "SSE, 50 events", _claude_code("sse50", stream=True), _sse(50), 8, 25, _SPEED),
-        Case("sse1000", "SSE, 1000 events", _claude_code("sse1000", stream=True), _sse(1000), 4, 5, _SPEED),
+        Case("json", "1 KB JSON", _claude_code("json", stream=False), json_body(tool=False), 8, 40, _SPEED),
+        Case("json-no-ids", "1 KB JSON, no ids", _sdk("json-no-ids"), json_body(tool=False), 8, 40, _SPEED),
+        Case("sse50", "SSE, 50 events", _claude_code("sse50", stream=True), sse(50), 8, 25, _SPEED),
+        Case("sse1000", "SSE, 1000 events", _claude_code("sse1000", stream=True), sse(1000), 4, 5, _SPEED),
+        Case(
+            "eventstream",
+            "Bedrock, 50 events",
+            _bedrock("eventstream", "us.anthropic.claude-opus-5-5"),
+            amazon(50),
+            8,
+            20,
+            _SPEED,
+        ),
+        Case(
+            "socket",
+            "WebSocket, 25 messages",
+            _codex("socket"),
+            responses(20),
+            8,
+            20,
+            {"requests": 0.97, "cpu": 1.03},
+        ),
         Case(
             "300k",
             "300 KB request",
             _claude_code("300k", stream=False, history=280_000, tools=20),
-            _json(tool=True),
+            json_body(tool=True),
             4,
             20,
             _SPEED,
@@ -324,7 +270,7 @@ CASES = {
             "300k-no-ids",
             "300 KB, no ids",
             _sdk("300k-no-ids", history=300_000),
-            _json(tool=True),
+            json_body(tool=True),
             4,
             20,
         ),
@@ -332,7 +278,7 @@ CASES = {
             "2m",
             "2 MB request",
             _claude_code("2m", stream=False, history=1_980_000, tools=20),
-            _json(tool=True),
+            json_body(tool=True),
             2,
             10,
             {"cpu": 1.05},
@@ -341,7 +287,7 @@ CASES = {
             "paced",
             "SSE, 20 events 20 ms apart",
             _claude_code("paced", stream=True),
-            _sse(20, pace=0.02),
+            sse(20, pace=0.02),
             8,
             0,
             {"first": 0.1, "event": 0.1},
@@ -350,7 +296,7 @@ CASES = {
             "many",
             "slow streams",
             _claude_code("many", stream=True, history=18_000),
-            _sse(12, pace=1.0, gated=True),
+            sse(12, pace=1.0, gated=True),
             1000,
             0,
             {"memory": 5.0},
@@ -359,7 +305,7 @@ CASES = {
             "many-quick",
             "slow streams, few",
             _claude_code("many-quick", stream=True, history=18_000),
-            _sse(12, pace=0.3, gated=True),
+            sse(12, pace=0.3, gated=True),
             100,
             0,
             {"memory": 5.0},

@@ -1,17 +1,26 @@
-"""One keep-alive connection of a client through the proxy: CONNECT, TLS, then one exchange after the other."""
+"""One connection of a client through the proxy: CONNECT, TLS, then one exchange after the other.
+
+Either HTTP with keep-alive, or a WebSocket.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import time
 from typing import TYPE_CHECKING
 
-from bench.cases import HOST, Answer
+from bench import websocket
+from bench.cases import KEY
 
 if TYPE_CHECKING:
     import ssl
+    from typing import Self
 
-__all__ = ["Client", "Exchange", "ExchangeError"]
+    from bench.answers import Answer
+
+__all__ = ["Client", "Exchange", "ExchangeError", "Socket"]
 
 
 class ExchangeError(Exception):
@@ -21,13 +30,15 @@ class ExchangeError(Exception):
 class Exchange:
     """What came back for one request, and when. Times are monotonic nanoseconds."""
 
-    __slots__ = ("body", "marks", "sent")
+    __slots__ = ("body", "ends", "marks", "sent")
 
     def __init__(self) -> None:
         self.sent = time.monotonic_ns()
         self.body = bytearray()
         self.marks: list[tuple[int, int]] = []
         """(arrival, length of the body by then) of each read."""
+        self.ends: list[int] = []
+        """The length of the body after each message of a WebSocket."""
 
     def arrivals(self, answer: Answer) -> list[int]:
         """When each event of the answer was complete."""
@@ -60,15 +71,15 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[None] | None = None
 
     @classmethod
-    async def connect(cls, port: int, context: ssl.SSLContext) -> Client:
-        """A connection to the provider through the proxy on ``port``, ready for requests."""
+    async def connect(cls, port: int, context: ssl.SSLContext, host: str) -> Self:
+        """A connection to the provider at ``host`` through the proxy on ``port``, ready for requests."""
         loop = asyncio.get_running_loop()
         transport, self = await loop.create_connection(cls, "127.0.0.1", port)
         self.transport = transport
         self.done = loop.create_future()
-        self.transport.write(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        self.transport.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
         await self.done
-        secured = await loop.start_tls(self.transport, self, context, server_hostname=HOST)
+        secured = await loop.start_tls(self.transport, self, context, server_hostname=host)
         if secured is None:
             raise ExchangeError("the connection closed in the TLS handshake")
         self.transport = secured
@@ -161,3 +172,80 @@ class Client(asyncio.Protocol):
             at = end
         self.buffer = buffer[at:]
         return False
+
+
+class Socket(Client):
+    """A WebSocket that asks for one response after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expected = b""
+        """The ``Sec-WebSocket-Accept`` that the server has to give, once it was asked for."""
+        self.upgraded = False
+
+    @classmethod
+    async def open(cls, port: int, context: ssl.SSLContext, host: str, opening: bytes) -> Self:
+        """A WebSocket; ``opening`` is the head of its handshake, without a key. Raises :class:`ExchangeError`."""
+        self = await cls.connect(port, context, host)
+        key = base64.b64encode(os.urandom(16))
+        self.expected = websocket.accept(key)
+        self.done = asyncio.get_running_loop().create_future()
+        self.transport.write(opening.replace(KEY, key))
+        await self.done
+        return self
+
+    async def send(self, request: list[bytes] | tuple[bytes, ...]) -> Exchange:
+        """Send a request as one message, return all messages up to the one that completes the response."""
+        return await super().send([websocket.text(b"".join(request), os.urandom(4))])
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of the handshake or of an answer."""
+        if not self.expected:  # the answer to CONNECT
+            super().data_received(data)
+            return
+        now = time.monotonic_ns()
+        self.buffer += data
+        if not self.upgraded:
+            self._upgrade()
+        elif self.exchange is not None:
+            body = self.exchange.body
+            length = len(body)
+            ended = self._messages(self.exchange)
+            if len(body) > length:
+                self.exchange.marks.append((now, len(body)))
+            if ended:
+                self._finish()
+
+    def _upgrade(self) -> None:
+        head, end, rest = self.buffer.partition(b"\r\n\r\n")
+        if not end:
+            return
+        lines = head.split(b"\r\n")
+        fields = {name.lower(): value for name, value in (line.split(b": ", 1) for line in lines[1:])}
+        if lines[0].split()[1] != b"101" or fields.get(b"sec-websocket-accept") != self.expected:
+            self._fail(f"the handshake was answered {lines[0].decode('latin-1')!r}")
+            return
+        self.buffer = rest
+        self.upgraded = True
+        self._finish()
+
+    def _messages(self, exchange: Exchange) -> bool:
+        """Read what is there of messages; True at the end of the response."""
+        at = 0
+        ended = False
+        while not ended and (frame := websocket.frame_at(self.buffer, at)):
+            if frame.opcode not in (websocket.TEXT, websocket.CONTINUATION):
+                self._fail(f"a WebSocket frame of type {frame.opcode} came")
+                return False
+            exchange.body += frame.payload
+            at = frame.end
+            if frame.final:
+                begin = exchange.ends[-1] if exchange.ends else 0
+                exchange.ends.append(len(exchange.body))
+                ended = exchange.body.startswith(b'{"type":"response.completed"', begin)
+        self.buffer = self.buffer[at:]
+        return ended
+
+    def _fail(self, what: str) -> None:
+        if self.done and not self.done.done():
+            self.done.set_exception(ExchangeError(what))

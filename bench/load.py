@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench import machine
-from bench.cases import CASES, COUNTER, PREVIOUS, Case
-from bench.client import Client, ExchangeError
+from bench.answers import COUNTER
+from bench.cases import CASES, PREVIOUS, Case, Request
+from bench.client import Client, ExchangeError, Socket
 from bench.upstream import GATE
 
 if TYPE_CHECKING:
@@ -103,11 +104,19 @@ class Talk:
 
     numbers = iter(range(1, 10**10))
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, session: str) -> None:
         self.client = client
-        self.session = str(uuid.uuid4())
+        self.session = session
         self.pieces: dict[str, tuple[bytes, ...]] = {}
         self.previous = b"0" * len(PREVIOUS)
+
+    @classmethod
+    async def open(cls, port: int, context: ssl.SSLContext, request: Request) -> Talk:
+        """One on a connection of its own, for requests to the endpoint of this one."""
+        session = str(uuid.uuid4())
+        if request.upgrade:
+            return cls(await Socket.open(port, context, request.host, request.opening(session)), session)
+        return cls(await Client.connect(port, context, request.host), session)
 
     async def ask(self, case: Case) -> tuple[float, list[int], list[int]]:
         """One checked exchange: time to first event, when each event was sent (if stamped) and when it arrived."""
@@ -117,6 +126,8 @@ class Talk:
         values = {COUNTER: b"%010d" % next(self.numbers), PREVIOUS: self.previous}
         exchange = await self.client.send([values.get(piece, piece) for piece in pieces])
         self.previous, sent = case.answer.read(bytes(exchange.body))
+        if exchange.ends and tuple(exchange.ends) != case.answer.ends:
+            raise ExchangeError("the messages of an answer were joined or split")
         return exchange.first(case.answer), sent, exchange.arrivals(case.answer) if sent else []
 
 
@@ -126,14 +137,15 @@ class Generator:
     def __init__(self, context: ssl.SSLContext, totals: Any) -> None:
         self.context = context
         self.totals = totals
-        self.talks: dict[int, list[Talk]] = {}
+        self.talks: dict[int, dict[tuple[str, bool], list[Talk]]] = {}
+        """By the proxy's port and the endpoint."""
 
-    async def connections(self, port: int, count: int) -> list[Talk]:
-        """The first ``count`` connections to a proxy, opened where needed."""
-        talks = self.talks.setdefault(port, [])
-        while len(talks) < count:
-            talks.append(Talk(await Client.connect(port, self.context)))
-        return talks[:count]
+    async def connections(self, port: int, case: Case) -> list[Talk]:
+        """The connections of a case to a proxy, opened where needed."""
+        talks = self.talks.setdefault(port, {}).setdefault(case.request.endpoint, [])
+        while len(talks) < case.connections:
+            talks.append(await Talk.open(port, self.context, case.request))
+        return talks[: case.connections]
 
     async def warm(self, job: WarmJob) -> Calibration:
         """Run a :class:`WarmJob`."""
@@ -147,7 +159,7 @@ class Generator:
                 answered += 1
             return answered
 
-        talks = await self.connections(job.port, case.connections)
+        talks = await self.connections(job.port, case)
         start = time.monotonic()
         answered = sum(await asyncio.gather(*map(until, talks)))
         return Calibration(answered / (time.monotonic() - start), answered)
@@ -155,7 +167,7 @@ class Generator:
     async def slice(self, job: SliceJob) -> Slice:
         """Run a :class:`SliceJob`."""
         case = CASES[job.case]
-        talks = await self.connections(job.port, case.connections)
+        talks = await self.connections(job.port, case)
         result = Slice(requests=job.requests)
         for _ in range(job.alone):
             result.first.append((await talks[0].ask(case))[0])
@@ -204,8 +216,9 @@ class Generator:
             client = None
             try:
                 async with opening:
-                    client = await Client.connect(job.port, self.context)
-                    answer = asyncio.create_task(Talk(client).ask(case))
+                    talk = await Talk.open(job.port, self.context, case.request)
+                    client = talk.client
+                    answer = asyncio.create_task(talk.ask(case))
                     while not answer.done() and not (client.exchange and client.exchange.marks):
                         await asyncio.sleep(0.01)
                     open_now.add(client)
@@ -248,8 +261,9 @@ class Generator:
                 return await self.slice(job)
             case CrowdJob():
                 return await self.crowd(job)
-        for talk in self.talks.pop(job, []):
-            talk.client.close()
+        for talks in self.talks.pop(job, {}).values():
+            for talk in talks:
+                talk.client.close()
         return None
 
 

@@ -287,7 +287,7 @@ def _hook_table(measured: Measured) -> str:
         for (mean, median, target), digits in zip(judged, (1, 3), strict=True):
             verdict = "ok" if mean <= target else "MISS"
             cells += [f"{mean:.{digits}f}", f"{median:.{digits}f}", f"{target:g}", verdict]
-        if not CASES[case].answer.sse:
+        if not CASES[case].answer.streamed:
             # With one chunk a request its cost is that of cold code, and small beside the hooks'.
             cells[-2:] = ["", ""]
         rows.append([*cells, str(found.chunks)])

@@ -181,8 +181,11 @@ class Laboratory:
                         found[proxy.variant.name] = self._slice(proxy, name, size)
                     self.measured.slices.setdefault(name, []).append(found)
                     rates[name] = found[plain.name].requests / found[plain.name].seconds
-            # Each proxy had as many client connections as its widest case needs, and reused them for all.
-            self.measured.client_connections += 2 * max(CASES[name].connections for name in self.plan.cases)
+            # To each endpoint a proxy had as many client connections as the widest case needs, and reused them.
+            widest: dict[tuple[str, bool], int] = {}
+            for case in map(CASES.__getitem__, self.plan.cases):
+                widest[case.request.endpoint] = max(widest.get(case.request.endpoint, 0), case.connections)
+            self.measured.client_connections += 2 * sum(widest.values())
         self.measured.upstream_connections = self.totals[upstream.CONNECTIONS]
 
     def _size(self, name: str, rate: float) -> int:

@@ -10,12 +10,15 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
-from bench import machine
-from bench.cases import CASES, COUNTER, STAMP, Answer
+from bench import machine, websocket
+from bench.answers import ACCEPT, COUNTER, STAMP
+from bench.cases import CASES
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
+
+    from bench.answers import Answer
 
 __all__ = ["CONNECTIONS", "GATE", "REQUESTS", "serve"]
 
@@ -26,7 +29,10 @@ _counter = count(1)
 
 
 class Exchange(asyncio.Protocol):
-    """One connection: reads a request to its end, then sends the answer that its ``x-bench-case`` names."""
+    """One connection: reads a request to its end, then sends the answer that its ``x-bench-case`` names.
+
+    A request that asks for a WebSocket turns the connection into one; then each message is a request.
+    """
 
     transport: asyncio.Transport
 
@@ -35,6 +41,7 @@ class Exchange(asyncio.Protocol):
         self.head = bytearray()
         self.missing = -1
         self.case = ""
+        self.upgraded = False
         self.later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,6 +56,9 @@ class Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request; its body is counted, not kept."""
+        if self.upgraded:
+            self.message(data)
+            return
         if self.missing >= 0:
             self.missing -= len(data)
         else:
@@ -56,9 +66,16 @@ class Exchange(asyncio.Protocol):
             end = self.head.find(b"\r\n\r\n")
             if end < 0:
                 return
-            fields = dict(line.split(b": ", 1) for line in bytes(self.head[:end]).lower().split(b"\r\n")[1:])
-            self.missing = int(fields[b"content-length"]) - (len(self.head) - end - 4)
+            lines = (line.split(b": ", 1) for line in bytes(self.head[:end]).split(b"\r\n")[1:])
+            fields = {name.lower(): value for name, value in lines}
             self.case = fields[b"x-bench-case"].decode()
+            if b"upgrade" in fields:
+                self.head.clear()
+                self.upgraded = True
+                accept = websocket.accept(fields[b"sec-websocket-key"])
+                self.transport.write(CASES[self.case].answer.head.replace(ACCEPT, accept))
+                return
+            self.missing = int(fields[b"content-length"]) - (len(self.head) - end - 4)
         if self.missing == 0:
             self.head.clear()
             self.missing = -1
@@ -68,13 +85,29 @@ class Exchange(asyncio.Protocol):
             # A keep-alive client of ours never sends ahead: this would be the proxy changing a request.
             self.transport.abort()
 
+    def message(self, data: bytes) -> None:
+        """Take a part of a message of a WebSocket."""
+        self.head += data
+        frame = websocket.frame_at(bytes(self.head))
+        if frame is None:
+            return
+        if frame.opcode == websocket.CLOSE:
+            self.transport.close()
+        elif frame.end == len(self.head) and frame.final and frame.payload.startswith(b'{"type":"response.create"'):
+            self.head.clear()
+            self.totals[REQUESTS] += 1
+            self.answer(CASES[self.case].answer)
+        else:
+            # The proxy has split a message, or changed it, or sent ahead.
+            self.transport.abort()
+
     def answer(self, answer: Answer) -> None:
         """Send an answer, each event in a TLS record of its own."""
         number = b"%010d" % next(_counter)
-        head = answer.head.replace(COUNTER, number)
+        head = b"" if self.upgraded else answer.head.replace(COUNTER, number)
         if not answer.pace:
-            frames = [frame.replace(COUNTER, number) if COUNTER in frame else frame for frame in answer.frames]
-            self.transport.writelines([head, *frames])
+            frames = answer.burst(number)
+            self.transport.writelines([head, *frames] if head else frames)
             return
         self.transport.write(head)
         loop = asyncio.get_running_loop()

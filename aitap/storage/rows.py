@@ -1,7 +1,7 @@
 """Rows become plain dicts that are ready for JSON: the one shape that export, lists and REST give.
 
 Times are RFC 3339 with an offset, unknown is ``None``: a column that stores "nothing seen" as empty
-text (a response id of a failed call, say) is given as ``None`` too.
+text (a response id of a failed call, say) is given as ``None`` too. ``metadata`` is always an object.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Shape:
         for name, step in self._steps:
             if record[name] is not None:
                 record[name] = step(record[name])
+        if record.get("metadata", record) is None:
+            record["metadata"] = {}
         return record
 
 
