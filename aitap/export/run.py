@@ -79,6 +79,8 @@ def _arguments(host: str, port: int, confdir: Path, database_url: str) -> list[s
     chosen = {
         "confdir": str(confdir.expanduser().absolute()),
         "flow_detail": "0",
+        # Connect when a request is there: a provider that cannot be reached is then an answer, and a record.
+        "connection_strategy": "lazy",
         "aitap_database_url": database_url,
     }
     settings = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]

@@ -69,9 +69,10 @@ def test_a_signal_that_ends_it_is_128_and_its_number(proxy: str, tmp_path: Path)
 def test_a_signal_to_us_is_the_commands(number: signal.Signals, proxy: str, tmp_path: Path) -> None:
     code = (
         "import signal, sys\n"
-        f"signal.signal({int(number)}, lambda *_: sys.exit(42))\n"
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, {{{int(number)}}})\n"  # so that it cannot come too early
         "print('ready', flush=True)\n"
-        "signal.pause()"
+        f"signal.sigwait({{{int(number)}}})\n"
+        "sys.exit(42)"
     )
     process = start(proxy, tmp_path, sys.executable, "-c", code)
     assert process.stdout is not None

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,12 @@ def test_what_mitmdump_saved_becomes_the_same_records_from_flows_and_from_an_arc
     assert [row["outcome"] for row in by_flows] == ["completed"] * 2
     assert [row["user_prompts"][0]["prompt"] for row in by_flows] == ["Say hi", "Say hi again"]
     assert all(row["token_usages"] for row in by_flows)
+    for flow, entry in zip(by_flows, by_har, strict=True):
+        # An archive has times as text, and 1 us is lost on the way.
+        begun = [datetime.fromisoformat(row.pop("started_at")) for row in (flow, entry)]
+        prompted = [datetime.fromisoformat(row.pop("last_prompt_at")) for row in (flow, entry)]
+        assert abs(begun[0] - begun[1]) < timedelta(milliseconds=1)
+        assert begun == prompted
     assert without_names(by_flows) == without_names(by_har)
 
 
