@@ -20,7 +20,7 @@ from bench.rounds import Laboratory, Plan
 
 HERE = Path(__file__).parent
 DEFAULT = ("json", "json-no-ids", "sse50", "sse1000", "eventstream", "socket", "300k", "2m", "paced")
-SLOW = ("eventstream", "socket")
+NOT_QUICK = ("eventstream", "socket")
 """Left out of ``--quick`` where they are not named."""
 EXTRA = ("300k-no-ids",)
 HOOKS = ("json", "sse50", "sse1000", "300k")
@@ -37,12 +37,14 @@ def _plan() -> tuple[Plan, Path]:
         metavar="NAMES",
         help=f"comma-separated: {', '.join((*DEFAULT, *EXTRA, 'many', 'hooks'))} (the default is all but {EXTRA[0]})",
     )
-    parser.add_argument("--quick", action="store_true", help="a look within a minute: short slices, 100 slow streams")
+    parser.add_argument(
+        "--quick", action="store_true", help="a look within a minute: short slices, fewer cases, 100 slow streams"
+    )
     parser.add_argument("--control", action="store_true", help="plain against plain: what the machine's noise makes")
     parser.add_argument("--addon", type=Path, default=HERE.parent / "addon", help="the addon to measure")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results.json", help="where the JSON goes")
     arguments = parser.parse_args()
-    default = [name for name in (*DEFAULT, "many", "hooks") if not (arguments.quick and name in SLOW)]
+    default = [name for name in (*DEFAULT, "many", "hooks") if not (arguments.quick and name in NOT_QUICK)]
     names = arguments.only.split(",") if arguments.only else default
     if unknown := [name for name in names if name not in (*DEFAULT, *EXTRA, "many", "hooks")]:
         parser.error(f"--only knows no {unknown[0]!r}")

@@ -138,15 +138,20 @@ class AmazonAnswer(Answer):
     """The events that have the counter in them, before they were wrapped."""
 
     @cached_property
+    def _placeholders(self) -> tuple[bytes, ...]:
+        return tuple(map(_wrapped, self.inner))
+
+    @cached_property
     def _first_inner(self) -> tuple[int, int, int]:
         """Where the base64 with the first counter begins and ends in the body, and the counter in what it holds."""
-        start = self.body.index(_wrapped(self.inner[0]))
+        start = self.body.index(self._placeholders[0])
         start = self.body.index(_BYTES, start) + len(_BYTES)
         return start, self.body.index(b'"', start), self.inner[0].index(COUNTER)
 
     def patches(self, counter: bytes) -> list[tuple[bytes, bytes]]:
         """Whole frames, made anew."""
-        return [(_wrapped(event), _wrapped(event.replace(COUNTER, counter))) for event in self.inner]
+        made = (_wrapped(event.replace(COUNTER, counter)) for event in self.inner)
+        return list(zip(self._placeholders, made, strict=True))
 
     def counter(self, body: bytes) -> bytes:
         """See :class:`Answer`."""

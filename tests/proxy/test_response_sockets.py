@@ -40,7 +40,7 @@ SHELL = {
     "status": "completed",
 }
 
-TURNS, FRAMES = 200, 100
+TURNS, FRAMES = 1000, 50
 """A day on one socket: so many turns of so many frames from the provider."""
 MARGIN = 3 * 1024 * 1024
 """Bytes of resident memory that allocators may take without anything being kept."""
@@ -171,9 +171,10 @@ def test_a_prewarm_a_turn_and_what_goes_on_from_its_tool_are_three_interceptions
     provider.converse = converse
     monkeypatch.setenv("HTTPS_PROXY", own_proxy.url)
     tools: Any = [{"type": "custom", "name": "shell", "description": "Runs a command"}]
-    result = "a.txt\nb.txt – ü"
+    result = "a.txt\nb.txt ü"
     with sdk_session(own_proxy, openai.OpenAI(api_key=OPENAI_KEY)) as session:
-        session.response.create(model=GPT, instructions="Be brief", tools=tools, input=[], generate=False)
+        # Older versions have no word for it, and pass on what they are given.
+        session.send({"type": "response.create", "model": GPT, "tools": tools, "input": [], "generate": False})
         warm = finish(session)
         session.response.create(model=GPT, tools=tools, input=[said("What is here?")], previous_response_id=warm)
         turn = finish(session)
@@ -273,7 +274,6 @@ def test_a_socket_that_is_open_all_day_takes_no_memory_and_loses_no_turn(
             until(lambda half=half: ended(own_proxy) >= half.stop, "every turn is recorded", 30)
             used.append({"mitmdump": resident(own_proxy.process.pid), "recorder": resident(recorder)})
 
-    print(used, Path(f"/proc/{own_proxy.process.pid}/stat").read_text().split()[13:15], Path(f"/proc/{recorder}/stat").read_text().split()[13:15], os.times())
     grown = {name: used[1][name] - used[0][name] for name in used[0]}
     assert max(grown.values()) <= MARGIN, f"after half a day {used[0]}, grown by {grown} since"
     assert own_proxy.children() == [recorder]
