@@ -26,6 +26,7 @@ __all__ = ["RecorderLine"]
 logger = logging.getLogger(__name__)
 
 _LONG = 64 * 1024
+_BUFFER = 4 * 1024 * 1024
 _MOST_WAITING = 256 * 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[2]
 _CHILD = "import sys; sys.path.insert(0, {root!r}); from aitap.capture.recorder import main; sys.exit(main())"
@@ -66,6 +67,8 @@ class RecorderLine:
                 pass_fds=[theirs.fileno()],
             )
         ours.setblocking(False)  # noqa: FBT003
+        # As much as the system allows: a long request then takes fewer turns of the event loop to hand over.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._line = ours
         self._up = True
         self._loop.add_reader(ours, self._hear)
