@@ -156,3 +156,54 @@ def test_any_frames_either_way_never_raise_and_every_turn_ends(frames: list[tupl
     found = wire.close(by_client=True)
     assert len(found) == asked
     assert all(record.ended_at is not None for record in found)
+
+
+def events(stream_id: str | None, response_id: str, tokens: int) -> list[bytes]:
+    of = {} if stream_id is None else {"stream_id": stream_id}
+    usage = {"input_tokens": tokens, "output_tokens": 1, "total_tokens": tokens + 1}
+    return [
+        dump({"type": "response.created", "response": {"id": response_id, "model": "m"}, **of}),
+        dump(
+            {
+                "type": "response.completed",
+                "response": {"id": response_id, "model": "m", "status": "completed", "output": [], "usage": usage},
+                **of,
+            }
+        ),
+    ]
+
+
+def test_answers_of_two_lanes_may_interleave() -> None:
+    wire = Wire({})
+    wire.ask(input="one", stream_id="a")
+    wire.ask(input="two", stream_id="b")
+    first, second = events("a", "resp_a", 3), events("b", "resp_b", 5)
+    found = {
+        record.user_prompts[0].prompt: record.token_usages[0]
+        for record in wire.server(first[0], second[0], second[1], first[1])
+    }
+    assert (found["one"].provider_response_id, found["one"].input_tokens) == ("resp_a", 3)
+    assert (found["two"].provider_response_id, found["two"].input_tokens) == ("resp_b", 5)
+
+
+def test_a_steered_turn_is_recorded_though_nobody_asked_for_it_in_one_piece() -> None:
+    wire = Wire({})
+    wire.ask(input="go left")
+    begun, ended = events(None, "resp_1", 3)
+    wire.server(begun)
+    wire.client(dump({"type": "response.steer", "input": "no, right", "previous_response_id": "resp_1"}))
+    wire.server(ended)
+    _, steered = wire.server(*events(None, "resp_2", 4))
+    assert [prompt.prompt for prompt in steered.user_prompts] == ["no, right"]
+    assert steered.token_usages[0].provider_response_id == "resp_2"
+    assert (steered.lineage.previous_response_id, steered.model, steered.outcome) == ("resp_1", "m", "completed")
+
+
+def test_steering_that_failed_is_forgotten() -> None:
+    wire = Wire({})
+    wire.ask(input="go")
+    begun, ended = events(None, "resp_1", 3)
+    wire.server(begun)
+    wire.client(dump({"type": "response.steer", "input": "stop"}))
+    wire.server(dump({"type": "response.steer.failed"}), ended)
+    assert len(wire.server(*events(None, "resp_2", 4))) == 1
