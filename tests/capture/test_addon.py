@@ -421,3 +421,16 @@ def test_a_proxy_that_could_not_record_says_so_in_one_line_and_records_nothing(
     (line,) = [entry for entry in caplog.records if entry.levelno >= logging.ERROR]
     assert words in line.getMessage()
     assert line.exc_info is None
+
+
+def test_a_long_stream_is_the_same_record_in_whatever_pieces_it_comes(recorder: Recorder, records: Records) -> None:
+    for pieces in (cut(STREAM, range(0, len(STREAM), 3)), [STREAM]):
+        assert len(pieces) == 1 or len(pieces) > 200
+        answer(ask(call(), recorder), recorder, pieces)
+    first, second = (
+        msgspec.to_builtins(
+            [record.token_usages[0].output_tokens, [(t.tool, t.input) for t in record.tool_usages], record.outcome]
+        )
+        for record in records.wait(2)
+    )
+    assert first == second
