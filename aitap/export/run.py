@@ -63,7 +63,8 @@ def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
     default = host == "127.0.0.1" and port == 8080
     click.echo(f"try         aitap exec {'' if default else f'--proxy {address} '}-- claude")
     sys.stdout.flush()
-    _mitmdump(_arguments(host, port, confdir, database_url), ctx.meta[_BEHIND])
+    options = ctx.meta[_BEHIND]
+    _mitmdump(_arguments(host, port, confdir, database_url, options), options)
 
 
 def _authority_form(host: str) -> str:
@@ -71,11 +72,11 @@ def _authority_form(host: str) -> str:
     return f"[{shown}]" if ":" in shown else shown
 
 
-def _arguments(host: str, port: int, confdir: Path, database_url: str) -> list[str]:
+def _arguments(host: str, port: int, confdir: Path, database_url: str, options: list[str]) -> list[str]:
     import aitap
 
     script = Path(aitap.__file__).with_name("capture") / "script.py"
-    # Flows are not printed: `aitap tail` shows what counts. A later option of the user's wins.
+    # Flows are not printed: `aitap tail` shows what counts.
     chosen = {
         "confdir": str(confdir.expanduser().absolute()),
         "flow_detail": "0",
@@ -83,7 +84,9 @@ def _arguments(host: str, port: int, confdir: Path, database_url: str) -> list[s
         "connection_strategy": "lazy",
         "aitap_database_url": database_url,
     }
-    settings = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+    # What the user sets behind -- wins; mitmproxy refuses to be told twice.
+    theirs = {word.removeprefix("--set=").partition("=")[0] for word in options}
+    settings = [word for name, value in chosen.items() if name not in theirs for word in ("--set", f"{name}={value}")]
     return ["-s", str(script), "--listen-host", host, "--listen-port", str(port), *settings]
 
 
