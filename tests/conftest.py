@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+# A shell starts what it puts into the background with these ignored, and children inherit that: the tests send them.
+for _number in (signal.SIGINT, signal.SIGHUP) if os.name == "posix" else ():
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+
 
 # On a server the same examples each time: a failure there is one of the change, not of the draw.
 hypothesis.settings.register_profile("aitap", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
