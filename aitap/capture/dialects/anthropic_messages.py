@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.dialects.anthropic_turns import message_turns
+from aitap.capture.dialects.newest_turn import newest_turn
 from aitap.capture.facts import (
     Attachment,
     Message,
@@ -47,12 +48,7 @@ class _Body(msgspec.Struct):
     diagnostics: Raw = _NONE
 
 
-class _Role(msgspec.Struct):
-    role: str = ""
-
-
 _body = msgspec.json.Decoder(_Body)
-_role = msgspec.json.Decoder(_Role)
 
 
 class AnthropicMessages:
@@ -68,7 +64,7 @@ class AnthropicMessages:
         facts = RequestFacts(
             model=as_str(value_of(parts.model)) or "",
             streaming=bytes(parts.stream) == b"true",
-            newest=_newest(messages),
+            newest=newest_turn(messages, _message),
             system=_system(parts.system),
             has_tools=len(parts.tools) > len(b"[]") and bytes(parts.tools) != b"null",
             max_tokens=as_int(value_of(parts.max_tokens)),
@@ -92,17 +88,6 @@ def _system(raw: Raw) -> str:
     value = value_of(raw)
     texts = [value] if isinstance(value, str) else [as_str(as_dict(part).get("text")) or "" for part in as_list(value)]
     return "\n".join(text for text in texts if not text.startswith("x-anthropic-billing-header:"))[:2000]
-
-
-def _newest(messages: list[Raw]) -> list[Message]:
-    newest = []
-    for item in reversed(messages):
-        role = jsontext.split(item, _role)
-        if role is not None and role.role == "assistant":
-            break
-        newest.append(_message(item))
-    newest.reverse()
-    return newest
 
 
 class _Part(msgspec.Struct):

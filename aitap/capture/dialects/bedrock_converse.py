@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from aitap.capture.dialects.bedrock_converse_turns import message_turns, turns_of
+from aitap.capture.dialects.newest_turn import newest_turn
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
@@ -63,12 +64,7 @@ class _Body(msgspec.Struct):
     requestMetadata: Raw = _NONE  # noqa: N815
 
 
-class _Role(msgspec.Struct):
-    role: str = ""
-
-
 _body = msgspec.json.Decoder(_Body)
-_role = msgspec.json.Decoder(_Role)
 
 
 class BedrockConverse:
@@ -82,7 +78,7 @@ class BedrockConverse:
         if parts is None:
             return facts
         messages = parts.messages
-        facts.newest = _newest(messages)
+        facts.newest = newest_turn(messages, _message)
         system = value_of(parts.system)
         facts.system = "\n".join(as_str(as_dict(part).get("text")) or "" for part in as_list(system))[:2000]
         facts.has_tools = bool(as_list(as_dict(value_of(parts.toolConfig)).get("tools")))
@@ -98,17 +94,6 @@ class BedrockConverse:
 
     def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> ConverseDecoder:  # noqa: ARG002
         return ConverseDecoder(keep_text=keep_text)
-
-
-def _newest(messages: list[Raw]) -> list[Message]:
-    newest = []
-    for item in reversed(messages):
-        role = jsontext.split(item, _role)
-        if role is not None and role.role == "assistant":
-            break
-        newest.append(_message(item))
-    newest.reverse()
-    return newest
 
 
 def _message(item: Raw) -> Message:

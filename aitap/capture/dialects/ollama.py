@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.dialects.chat_answer import error_fact
+from aitap.capture.dialects.newest_turn import newest_turn
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
 from aitap.capture.facts import (
     Attachment,
@@ -49,12 +50,7 @@ class _Body(msgspec.Struct):
     format: Raw = _NONE
 
 
-class _Role(msgspec.Struct):
-    role: str = ""
-
-
 _body = msgspec.json.Decoder(_Body)
-_role = msgspec.json.Decoder(_Role)
 
 
 class Ollama:
@@ -71,7 +67,7 @@ class Ollama:
         if prompt := as_str(value_of(parts.prompt)):
             newest = [Message(role="user", texts=[prompt], attachments=_images(value_of(parts.images)))]
         else:
-            newest = _newest(messages)
+            newest = newest_turn(messages, _message)
         return RequestFacts(
             model=as_str(value_of(parts.model)) or "",
             streaming=bytes(parts.stream) != b"false",
@@ -101,17 +97,6 @@ def _as_message(parts: _Body) -> Raw:
 def _system(messages: list[Raw]) -> str:
     first = _message(messages[0]) if messages else Message(role="other")
     return "\n".join(first.texts) if first.role == "other" else ""
-
-
-def _newest(messages: list[Raw]) -> list[Message]:
-    newest = []
-    for item in reversed(messages):
-        role = jsontext.split(item, _role)
-        if role is not None and role.role == "assistant":
-            break
-        newest.append(_message(item))
-    newest.reverse()
-    return newest
 
 
 def _message(item: Raw) -> Message:

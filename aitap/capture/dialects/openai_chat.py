@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from aitap.capture.dialects.newest_turn import newest_turn, role_of
 from aitap.capture.dialects.openai_chat_turns import message_turns
 from aitap.capture.facts import (
     Attachment,
@@ -52,12 +53,7 @@ class _Body(msgspec.Struct):
     user: Raw = _NONE
 
 
-class _Role(msgspec.Struct):
-    role: str = ""
-
-
 _body = msgspec.json.Decoder(_Body)
-_role = msgspec.json.Decoder(_Role)
 
 
 def truthy(raw: Raw) -> bool:
@@ -80,7 +76,7 @@ class OpenAIChat:
         facts = RequestFacts(
             model=model if isinstance(model, str) and model else _deployment(path),
             streaming=truthy(parts.stream),
-            newest=_newest(messages),
+            newest=newest_turn(messages, _message),
             system=_system(messages),
             has_tools=len(parts.tools) > len(b"[]") or len(parts.functions) > len(b"[]"),
             max_tokens=as_int(value_of(parts.max_tokens)) if max_tokens is None else max_tokens,
@@ -111,27 +107,16 @@ def _deployment(path: str) -> str:
 
 def _system(messages: list[Raw]) -> str:
     for item in messages[:2]:
-        role = jsontext.split(item, _role)
-        if role is not None and role.role in ("system", "developer"):
+        role = role_of(item)
+        if role in ("system", "developer"):
             return "\n".join(_message(item).texts)[:2000]
     return ""
 
 
-def _newest(messages: list[Raw]) -> list[Message]:
-    newest = []
-    for item in reversed(messages):
-        role = jsontext.split(item, _role)
-        if role is not None and role.role == "assistant":
-            break
-        newest.append(_message(item))
-    newest.reverse()
-    return newest
-
-
 def _outline(item: Raw) -> Message:
     """Who speaks, and a user's text; what assistant and tools said is not decoded."""
-    role = jsontext.split(item, _role)
-    match role.role if role is not None else "":
+    role = role_of(item)
+    match role:
         case "user":
             return _message(item)
         case "assistant":
