@@ -22,6 +22,8 @@ import msgspec
 __all__ = [
     "UNKNOWN",
     "CaptureMode",
+    "HostMode",
+    "HostSeen",
     "Interception",
     "Lineage",
     "ModelThought",
@@ -42,6 +44,8 @@ Purpose = Literal["conversation", "auxiliary", "probe"]
 CaptureMode = Literal["minimal", "metadata+prompt", "full"]
 ToolKind = Literal["function", "custom", "server", "mcp"]
 ResultStatus = Literal["ok", "error"]
+HostMode = Literal["decrypted", "tunnelled", "observed"]
+"""How traffic of a host was seen: read; passed unseen; passed unseen though it is an AI host."""
 
 
 UNKNOWN = "unknown"
@@ -256,3 +260,29 @@ class Interception(msgspec.Struct, kw_only=True):
     lineage: Lineage = msgspec.field(default_factory=Lineage)
     contents: list[StoredMessage] = []
     """Every message that the digests above stand for, parents before children; known ones too."""
+
+
+class HostSeen(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a client did with a host beside interceptions: a tunnel, or a handshake it refused. Counts add up."""
+
+    host: str
+    """Lower-case name, or the address where no name is known; without the port where that is 443 or 80."""
+    mode: HostMode
+    provider: str = ""
+    """Empty where the host is in no table; so is ``provider_name``."""
+    provider_name: str = ""
+    initiator_id: str
+    client: str = ""
+    """Product name as far as CONNECT told it; empty where it did not."""
+    client_address: str = ""
+    at: float
+    """Epoch seconds of what is counted here."""
+    connections: int = 0
+    """Connections opened since the last one of these."""
+    bytes_sent: int = 0
+    """From the client to the host, since the last one of these; ``bytes_received`` the other way."""
+    bytes_received: int = 0
+    refusals: int = 0
+    """TLS handshakes that the client broke off because it does not trust our certificate."""
+    error: str = ""
+    """What the client said when it refused, in short."""

@@ -15,7 +15,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
 
@@ -30,6 +30,10 @@ __all__ = ["SETTINGS", "Settings", "SettingsError", "check_options", "config_fil
 class SettingsError(ValueError):
     """A setting is unknown or has a value it cannot have. The text is one line that says what to do."""
 
+
+Auth = Literal["auto", "required", "none"]
+Decrypt = Literal["all", "providers", "observe"]
+PolicyMode = Literal["off", "warn", "enforce"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -64,6 +68,40 @@ def database_url(text: str) -> str:
     if not separator or scheme != "sqlite":
         raise ValueError("write sqlite:////absolute/path.db")
     return text
+
+
+def web_url(text: str) -> str:
+    """An ``http`` or ``https`` address without a slash at its end; empty for none. Raises ``ValueError`` otherwise."""
+    if text and not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", text):
+        raise ValueError("write https://host, without a user")
+    return text.rstrip("/")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What stands between commas and spaces, in lower case."""
+    return tuple(word.lower() for word in re.split(r"[,\s]+", text) if word)
+
+
+def ports(text: str) -> frozenset[int]:
+    """Port numbers between commas. Raises ``ValueError`` for anything else."""
+    if not all(word.isdecimal() and 0 < int(word) < 65536 for word in words(text)):
+        raise ValueError("write port numbers between commas, such as 443,80")
+    return frozenset(int(word) for word in words(text))
+
+
+def size(text: str) -> int:
+    """Bytes in ``64k``, ``10m``, ``1g`` or a plain number. Raises ``ValueError`` for anything else."""
+    match = re.fullmatch(r"\s*(\d+)\s*([kmg]?)b?\s*", text.lower())
+    if not match:
+        raise ValueError("write a number of bytes, or one with k, m or g, such as 64m; 0 for any")
+    return int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2]]
+
+
+def count(text: str) -> int:
+    """A whole number, not negative. Raises ``ValueError`` for anything else."""
+    if not text.strip().isdecimal():
+        raise ValueError("write a whole number; 0 for any")
+    return int(text)
 
 
 def data_folder() -> Path:
@@ -112,6 +150,39 @@ class Settings:
     )
     flush_interval: float = _setting(
         "100ms", "The longest time a finished record waits in memory before it is written.", duration
+    )
+    auth: Auth = _setting(  # noqa: RUF009
+        "auto",
+        "Whether clients need a proxy key: required, none, or auto: none while listening on loopback only, else "
+        "required.",
+        one_of("auto", "required", "none"),
+    )
+    coder_url: str = _setting("", "A Coder deployment whose session tokens count as proxy keys: its address.", web_url)
+    htpasswd: str = _setting("", "A file of Apache's htpasswd, whose users and passwords count as proxy keys.")
+    decrypt: Decrypt = _setting(  # noqa: RUF009
+        "providers",
+        "What is decrypted: providers (AI hosts alone), all, or observe (nothing; who talks to which AI host is "
+        "still listed).",
+        one_of("all", "providers", "observe"),
+    )
+    allow_ports: frozenset[int] = _setting("443,80", "Ports that clients may connect to.", ports)
+    allow_private: tuple[str, ...] = _setting(
+        "",
+        "Private addresses that clients may reach: names, addresses or networks, each with or without :port, "
+        "separated by commas; or all.",
+        words,
+    )
+    upstream: str = _setting(
+        "", "A proxy to go through: http://user:password@host:port, or https://. Best given by environment or file."
+    )
+    upstream_ca: str = _setting("", "A PEM file of CAs to trust beside the usual ones: that of a TLS inspection, say.")
+    body_limit: int = _setting("0", "The longest request body, such as 64m; 0 for any.", size)
+    header_limit: int = _setting("64k", "The longest request head (its first line and headers).", size)
+    connection_limit: int = _setting("0", "How many connections a user may have open; 0 for any number.", count)
+    policy: PolicyMode = _setting(  # noqa: RUF009
+        "off",
+        "What the [[policy]] rules of aitap.toml do: off, warn (record what would be refused) or enforce.",
+        one_of("off", "warn", "enforce"),
     )
     providers: tuple[ProviderRow, ...] = ()
     """``[[provider]]`` in ``aitap.toml``: hosts beside the built-in ones, asked before them."""

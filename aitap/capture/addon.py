@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions, http
 
+from aitap.access.directory import Directory
+from aitap.access.identity import local_identity
+from aitap.access.peers import Peers
+from aitap.access.startup import Startup
 from aitap.capture.endings import gone_by_client
-from aitap.capture.identity import local_user
 from aitap.capture.line import RecorderLine
 from aitap.capture.recorder import RecorderSettings
 from aitap.capture.relay import TICK, Head, Relay, RelayedExchange, RelayedSocket
@@ -27,9 +30,12 @@ from aitap.storage.database import StorageError, open_database
 from aitap.storage.users import ensure_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mitmproxy.addonmanager import Loader
+
+    from aitap.access.identity import Identity
+    from aitap.access.startup import Part
 
 __all__ = ["Recorder"]
 
@@ -55,8 +61,13 @@ def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
 class Recorder:
     """Records what AI clients say to AI providers."""
 
-    def __init__(self) -> None:
+    def __init__(self, peers: Peers | None = None, parts: Sequence[Part] = ()) -> None:
+        """``parts`` are addons that start and stop with this one."""
         self.hook_errors = 0
+        self.peers = Peers() if peers is None else peers
+        self._parts = parts
+        self._identity = local_identity()
+        self._directory: Directory | None = None
         self.line: RecorderLine | None = None
         self.relay: Relay | None = None
         self._started = False
@@ -99,15 +110,14 @@ class Recorder:
         # mitmproxy turns every logger to DEBUG; Peewee would tell each statement, with its parameters.
         logging.getLogger("peewee").setLevel(logging.WARNING)
         database = open_database(settings.database_url, migrate=True)
-        user_id, username = local_user()
-        ensure_user(database, user_id, username)
+        ensure_user(database, self._identity.user_id, self._identity.username)
         database.close()  # the recorder has connections of its own
         self._router = Router(settings.providers)
         loop = asyncio.get_running_loop()
         self.line = RecorderLine(
             RecorderSettings(
                 database_url=settings.database_url,
-                initiator_id=user_id,
+                initiator_id=self._identity.user_id,
                 capture=settings.capture,
                 retention=settings.retention,
                 content_retention=settings.content_retention,
@@ -116,6 +126,11 @@ class Recorder:
             loop,
         )
         self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2))
+        self._directory = Directory(settings.database_url)
+        self._directory.start()
+        startup = Startup(settings, self._router, self.relay, self._directory, loop)
+        for part in self._parts:
+            part.start(startup)
         # What is there by now lives as long as the proxy: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -124,9 +139,13 @@ class Recorder:
     def done(self) -> None:
         """Have everything that is left decoded and written, also of exchanges still open."""
         relay, line = self.relay, self.line
-        self.relay = self.line = None
         if relay is None or line is None:
             return
+        for part in self._parts:
+            part.stop()
+        if self._directory is not None:
+            self._directory.stop()
+        self.relay = self.line = None
         relay.flush()
         if not line.close(15) or relay.refused:
             lost = relay.refused + line.report.get("lost", 0) + line.report.get("queued", 0)
@@ -156,7 +175,9 @@ class Recorder:
             route = self._router.guess(host.lower(), path, port)
         if route is None:
             return
-        head = functools.partial(_head, route, data, host.lower(), path, query)
+        peer = self.peers.find(flow.client_conn)
+        identity = peer.identity if peer is not None and peer.identity is not None else self._identity
+        head = functools.partial(_head, route, data, host.lower(), path, query, identity)
         if post:
             if not route.socket_only and (exchange := self.relay.exchange(head)):
                 self._exchanges[flow.id] = exchange
@@ -247,7 +268,7 @@ def _after(earlier: Any, tap: Callable[[bytes], bytes]) -> Callable[[bytes], Any
     return stream
 
 
-def _head(route: Route, data: http.RequestData, host: str, path: str, query: str) -> Head:
+def _head(route: Route, data: http.RequestData, host: str, path: str, query: str, identity: Identity) -> Head:
     return (
         route,
         "POST" if data.method == b"POST" else "GET",
@@ -257,4 +278,6 @@ def _head(route: Route, data: http.RequestData, host: str, path: str, query: str
         data.http_version.decode("ascii", "replace"),
         data.headers.fields,
         data.timestamp_start,
+        identity.user_id,
+        identity.api_key_id,
     )

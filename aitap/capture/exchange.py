@@ -26,6 +26,10 @@ class _Responded(msgspec.Struct, frozen=True):
     headers: Any
 
 
+class _Noted(msgspec.Struct, frozen=True):
+    metadata: dict[str, Any]
+
+
 class _Ended(msgspec.Struct, frozen=True):
     failure: str | None = None
     cancelled: bool = False
@@ -47,6 +51,10 @@ class Exchange:
     def begin(self, body: bytes, at: float) -> None:
         """The request is whole."""
         self._pipeline.put((self, _Begun(body), at))
+
+    def note(self, metadata: dict[str, Any], at: float) -> None:
+        """What the record's metadata shall say besides."""
+        self._pipeline.put((self, _Noted(metadata), at))
 
     def respond(self, status: int, headers: Any, at: float) -> None:
         """The response's head; ``headers`` are raw fields, read later."""
@@ -75,6 +83,9 @@ class Exchange:
         elif what.__class__ is _Begun:
             if not self._over:
                 self._begin(what.body, at)
+        elif what.__class__ is _Noted:
+            if recording is not None:
+                recording.record.metadata.update(what.metadata)
         elif recording is not None:
             self._recording = None
             self._over = True

@@ -27,10 +27,10 @@ from aitap.capture.exchange import Exchange
 from aitap.capture.headers import Headers
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
-from aitap.capture.relay import BEGIN, BODY, CLOSE, DATA, END, MESSAGE, OPEN, RESPOND
+from aitap.capture.relay import BEGIN, BODY, CLOSE, DATA, END, MESSAGE, NOTE, OPEN, RESPOND, SEEN
 from aitap.capture.routes import Route
 from aitap.capture.sockets import socket_type
-from aitap.record import CaptureMode
+from aitap.record import CaptureMode, HostSeen
 from aitap.storage.database import open_database
 from aitap.storage.writer import Writer
 
@@ -110,8 +110,14 @@ class Recorder:
             elif kind == MESSAGE:
                 if opened := self._sockets.get(number):
                     opened.message(rest[0], at, from_client=rest[1])
-            elif kind == CLOSE and (opened := self._sockets.pop(number, None)):
-                opened.close(at, by_client=rest[0])
+            elif kind == CLOSE:
+                if opened := self._sockets.pop(number, None):
+                    opened.close(at, by_client=rest[0])
+            elif kind == NOTE:
+                if exchange := self._exchanges.get(number):
+                    exchange.note(rest[0], at)
+            elif kind == SEEN:
+                self.writer.seen(msgspec.convert(rest[0], HostSeen))
         for number, (at, pieces) in waiting.items():
             self._feed(number, at, pieces)
         self.pipeline.drain()
@@ -138,8 +144,8 @@ class Recorder:
 
 def unpack_head(head: Any) -> RequestHead:
     """The request head of what the hooks noted (see :data:`aitap.capture.relay.Head`)."""
-    route, method, host, path, query, http_version, fields, started_at = head
-    return RequestHead(Route(**route), method, host, path, query, http_version, Headers(fields), started_at)
+    route, method, host, path, query, http_version, fields, *rest = head
+    return RequestHead(Route(**route), method, host, path, query, http_version, Headers(fields), *rest)
 
 
 def _report(line: socket.socket, recorder: Recorder, over: threading.Event) -> None:

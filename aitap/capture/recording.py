@@ -56,6 +56,9 @@ class RequestHead(msgspec.Struct, frozen=True):
     http_version: str
     headers: Mapping[str, str]
     started_at: float
+    initiator_id: str = ""
+    """Whose request it is; empty where it is that of everyone in the environment."""
+    api_key_id: str | None = None
 
 
 class Environment:
@@ -90,7 +93,8 @@ class Recording:
         """Nothing but the path says so far that this is a call of a model."""
         self.record = Interception(
             id=environment.id_for(head.started_at),
-            initiator_id=environment.initiator_id,
+            initiator_id=head.initiator_id or environment.initiator_id,
+            api_key_id=head.api_key_id,
             provider=head.route.provider,
             provider_name=head.route.provider_name,
             model="",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aitap.capture.routes import Route
+    from aitap.record import HostSeen
 
 __all__ = [
     "BEGIN",
@@ -33,8 +34,10 @@ __all__ = [
     "DATA",
     "END",
     "MESSAGE",
+    "NOTE",
     "OPEN",
     "RESPOND",
+    "SEEN",
     "Relay",
     "RelayedExchange",
     "RelayedSocket",
@@ -42,7 +45,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE = range(7)
+BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE, NOTE, SEEN = range(9)
+"""NOTE adds to the metadata of an exchange or socket that has begun; SEEN is a :class:`aitap.record.HostSeen`."""
 
 BODY = 1 << 63
 """Set in the length of a frame that is a long request body, raw."""
@@ -52,9 +56,9 @@ TICK = 0.05
 
 Item = tuple[Any, ...]
 
-Head = tuple["Route", str, str, str, str, str, Any, float]
-"""Route, method, host, path, query, HTTP version, raw header fields and start: what the recorder makes a
-:class:`aitap.capture.recording.RequestHead` of."""
+Head = tuple["Route", str, str, str, str, str, Any, float, str, "str | None"]
+"""Route, method, host, path, query, HTTP version, raw header fields, start, the user's id and that of the proxy key:
+what the recorder makes a :class:`aitap.capture.recording.RequestHead` of."""
 
 
 class Line(Protocol):
@@ -107,6 +111,10 @@ class Relay:
         self._open -= 1
         self.put(item)
 
+    def seen(self, seen: HostSeen) -> None:
+        """Tell of a tunnel or a refused handshake."""
+        self.put((SEEN, 0, seen.at, seen))
+
     def flush(self) -> None:
         """Hand over what has gathered."""
         self._armed = self._open > 0
@@ -148,6 +156,11 @@ class RelayedExchange:
         if self._head is not None:
             head, self._head = self._head(), None
             self._relay.begun((BEGIN, self._number, at, head, body))
+
+    def note(self, metadata: dict[str, Any], at: float) -> None:
+        """Add to the record's metadata what only the proxy knows; after :meth:`begin`."""
+        if self._head is None:
+            self._relay.put((NOTE, self._number, at, metadata))
 
     def respond(self, status: int, headers: Any, at: float) -> None:
         """The response's head; ``headers`` are mitmproxy's raw fields."""

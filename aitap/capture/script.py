@@ -1,5 +1,14 @@
-"""The same as the checkout's ``addon`` file, for an installed package: ``mitmdump -s .../aitap/capture/script.py``."""
+"""What mitmproxy loads: the parts of the access control, in the order in which they are asked, then the recorder."""
 
+from aitap.access.decryption import Decryption
+from aitap.access.egress import Egress
+from aitap.access.gate import Gate
+from aitap.access.limits import Limits
+from aitap.access.peers import Peers
+from aitap.access.policy import Policy
 from aitap.capture.addon import Recorder
 
-addons = [Recorder()]
+_peers = Peers()
+_parts = (Gate(_peers), Limits(_peers), Egress(_peers), Decryption(_peers), Policy(_peers))
+
+addons = [*_parts, Recorder(_peers, _parts)]

@@ -217,7 +217,7 @@ class _OneLine(logging.Formatter):
 
 def _initiator(database: Database, name: str) -> str:
     """The id of the user of this name, who is made where there is none. Raises ``SearchError`` for an unknown id."""
-    from aitap.capture.identity import local_user, user_id
+    from aitap.access.identity import local_user, user_id
     from aitap.storage.search import SearchError, resolve_initiator
     from aitap.storage.users import ensure_user, has_user
 

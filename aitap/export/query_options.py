@@ -89,6 +89,6 @@ def query_filter(database: Database, kind: Kind, query: dict[str, str | None]) -
 
 def resolved(database: Database, values: dict[str, str]) -> Filter:
     """The filter for keys and values as the search grammar knows them. Raises ``SearchError``."""
-    from aitap.capture.identity import local_user
+    from aitap.access.identity import local_user
 
     return filter_from(values, database=database, me=local_user)

@@ -14,9 +14,9 @@ from mitmproxy import exceptions, flow, http, websocket
 from mitmproxy.test import taddons, tflow, tutils
 from wsproto.frame_protocol import Opcode
 
+from aitap.access.identity import local_user
 from aitap.capture import recorder as decoding
 from aitap.capture.addon import Recorder
-from aitap.capture.identity import local_user
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment
 from aitap.capture.relay import Relay

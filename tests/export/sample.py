@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from aitap.capture.identity import local_user
+from aitap.access.identity import local_user
 from aitap.record import (
     Interception,
     Lineage,

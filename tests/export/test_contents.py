@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from aitap.capture.identity import local_user
+from aitap.access.identity import local_user
 from aitap.capture.recording import Environment
 from aitap.export import cli
 from aitap.record import Interception

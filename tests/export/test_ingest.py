@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from aitap.access.identity import local_user
 from aitap.capture import recording
-from aitap.capture.identity import local_user
 from aitap.export.cli import main
 from aitap.storage.database import open_database, rows_of
 from aitap.storage.models import MODELS

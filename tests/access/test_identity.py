@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from aitap.capture.identity import local_user, user_id
+from aitap.access.identity import local_user, user_id
 
 
 def test_the_id_depends_on_the_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,58 @@
+"""What is known of each client connection, for as long as it is open: who speaks and where they asked to go.
+
+mitmproxy gives every hook the same ``Client`` object for one connection; all parts of the access control
+share one :class:`Peers` and find there what an earlier hook of the connection learnt.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mitmproxy.connection import Client
+
+    from aitap.access.identity import Identity
+
+__all__ = ["Peer", "Peers"]
+
+
+class Peer:
+    """One client connection."""
+
+    __slots__ = ("address", "asked", "identity", "target", "user_agent")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        """IP address of the client, without port or scope; IPv4-mapped IPv6 as IPv4."""
+        self.identity: Identity | None = None
+        """Who speaks; None as long as nobody has said so."""
+        self.target: tuple[str, int] | None = None
+        """Where CONNECT, SOCKS or the redirected connection leads: lower-case host or address, and port."""
+        self.asked: set[tuple[str, int]] = set()
+        """Every destination that the client itself named. What is dialled beside these, a script or an option chose."""
+        self.user_agent = ""
+        """Of CONNECT, where the client sent one there."""
+
+
+class Peers:
+    """The open client connections."""
+
+    def __init__(self) -> None:
+        self._peers: weakref.WeakKeyDictionary[Client, Peer] = weakref.WeakKeyDictionary()
+
+    def of(self, client: Client) -> Peer:
+        """What is known of this connection; made on first sight."""
+        peer = self._peers.get(client)
+        if peer is None:
+            peer = self._peers[client] = Peer(_address(client))
+        return peer
+
+    def find(self, client: Client) -> Peer | None:
+        """What is known of this connection, None where no hook has seen it."""
+        return self._peers.get(client)
+
+
+def _address(client: Client) -> str:
+    address = str(client.peername[0]).partition("%")[0] if client.peername else ""
+    return address.removeprefix("::ffff:") if "." in address else address
