@@ -177,7 +177,7 @@ class Recorder:
             return
         peer = self.peers.find(flow.client_conn)
         identity = peer.identity if peer is not None and peer.identity is not None else self._identity
-        head = functools.partial(_head, route, data, host.lower(), path, query, identity)
+        head = functools.partial(_head, route, data, (host.lower(), path, query), identity)
         if post:
             if not route.socket_only and (exchange := self.relay.exchange(head)):
                 self._exchanges[flow.id] = exchange
@@ -268,7 +268,8 @@ def _after(earlier: Any, tap: Callable[[bytes], bytes]) -> Callable[[bytes], Any
     return stream
 
 
-def _head(route: Route, data: http.RequestData, host: str, path: str, query: str, identity: Identity) -> Head:
+def _head(route: Route, data: http.RequestData, where: tuple[str, str, str], identity: Identity) -> Head:
+    host, path, query = where
     return (
         route,
         "POST" if data.method == b"POST" else "GET",

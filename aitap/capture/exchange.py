@@ -39,14 +39,13 @@ class _Ended(msgspec.Struct, frozen=True):
 class Exchange:
     """One request and its response. The first methods say what happened; they only put it into the pipeline."""
 
-    __slots__ = ("_head", "_over", "_pipeline", "_recording", "pieces")
+    __slots__ = ("_head", "_over", "_pipeline", "_recording")
 
     def __init__(self, pipeline: Pipeline, head: Callable[[], RequestHead]) -> None:
         self._pipeline = pipeline
         self._head = head
         self._recording: Recording | None = None
         self._over = False
-        self.pieces = 0
 
     def begin(self, body: bytes, at: float) -> None:
         """The request is whole."""
@@ -62,7 +61,6 @@ class Exchange:
 
     def feed(self, data: bytes, at: float) -> None:
         """A piece of the response body, which came at ``at``."""
-        self.pieces += 1
         self._pipeline.put((self, data, at))
 
     def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:

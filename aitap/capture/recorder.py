@@ -27,7 +27,7 @@ from aitap.capture.exchange import Exchange
 from aitap.capture.headers import Headers
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
-from aitap.capture.relay import BEGIN, BODY, CLOSE, DATA, END, MESSAGE, NOTE, OPEN, RESPOND, SEEN
+from aitap.capture.relay import BEGIN, BODY, CLOSE, DATA, END, MESSAGE, NOTE, OPEN, PIECES, RESPOND, SEEN
 from aitap.capture.routes import Route
 from aitap.capture.sockets import socket_type
 from aitap.record import CaptureMode, HostSeen
@@ -43,10 +43,6 @@ logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 0.5
 _READ = 1 << 20
-
-_SINGLY = 64
-"""So many pieces of a response are decoded one by one, each with its own time, so that the first output's is exact.
-The rest of a long stream is decoded as it was handed over, a tick at a time, which costs a fraction."""
 
 _NICE = 15
 """On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
@@ -83,19 +79,15 @@ class Recorder:
 
     def take(self, items: list[Any]) -> None:
         """What the hooks noted, in order. Sources that began before this recorder did are not known and let go."""
-        waiting: dict[int, tuple[float, list[bytes]]] = {}
         for kind, number, at, *rest in items:
             if kind == DATA:
                 # mitmproxy ends a stream with an empty chunk.
                 if rest[0] and (exchange := self._exchanges.get(number)):
-                    if exchange.pieces < _SINGLY:
-                        exchange.feed(rest[0], at)
-                    else:
-                        waiting.setdefault(number, (at, []))[1].append(rest[0])
-                continue
-            if number in waiting:
-                self._feed(number, *waiting.pop(number))
-            if kind == BEGIN:
+                    exchange.feed(rest[0], at)
+            elif kind == PIECES:
+                if (exchange := self._exchanges.get(number)) and (data := b"".join(rest[0])):
+                    exchange.feed(data, at)
+            elif kind == BEGIN:
                 exchange = self._exchanges[number] = Exchange(self.pipeline, partial(unpack_head, rest[0]))
                 exchange.begin(rest[1], at)
             elif kind == RESPOND:
@@ -118,13 +110,7 @@ class Recorder:
                     exchange.note(rest[0], at)
             elif kind == SEEN:
                 self.writer.seen(msgspec.convert(rest[0], HostSeen))
-        for number, (at, pieces) in waiting.items():
-            self._feed(number, at, pieces)
         self.pipeline.drain()
-
-    def _feed(self, number: int, at: float, pieces: list[bytes]) -> None:
-        if exchange := self._exchanges.get(number):
-            exchange.feed(b"".join(pieces), at)
 
     def close(self) -> bool:
         """Decode and write everything that is left; what is open is interrupted. False where something was lost."""

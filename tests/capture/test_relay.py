@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aitap.capture import relay as module
-from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, OPEN, RESPOND, Relay
+from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, OPEN, PIECES, RESPOND, SINGLY, Relay
 
 HEAD: Any = ("route", "POST", "api.anthropic.com", "/v1/messages", "", "HTTP/1.1", (), 0.0)
 
@@ -88,6 +88,33 @@ def test_chunks_are_handed_over_while_a_stream_is_open_though_taps_arm_nothing(
     tap(b"later")
     clock.tick()
     assert line.sent[1][0][0] == DATA
+
+
+def test_a_long_stream_is_handed_over_whole_and_in_order(relay: Relay, line: Line, clock: Clock) -> None:
+    exchange = begun(relay)
+    tap = exchange.tap()
+    chunks = [b"%d" % number for number in range(3 * SINGLY)]
+    for place, chunk in enumerate(chunks):
+        tap(chunk)
+        if place % 50 == 0:
+            clock.tick()
+    exchange.end(3.0)
+    clock.tick()
+    items = [item for sent in line.sent for item in sent]
+    noted = [item[3] for item in items if item[0] == DATA]
+    assert noted == chunks[:SINGLY]
+    assert [piece for item in items if item[0] == PIECES for piece in item[3]] == chunks[SINGLY:]
+    assert list(dict.fromkeys(item[0] for item in items)) == [BEGIN, DATA, PIECES, END]
+
+
+def test_of_two_long_streams_each_keeps_its_own(relay: Relay, line: Line, clock: Clock) -> None:
+    taps = [begun(relay).tap() for _ in range(2)]
+    for _ in range(2 * SINGLY):
+        for name, tap in zip((b"a", b"b"), taps, strict=True):
+            tap(name)
+    clock.tick()
+    pieces = {item[1]: item[3] for item in line.sent[0] if item[0] == PIECES}
+    assert pieces == {1: [b"a"] * SINGLY, 2: [b"b"] * SINGLY}
 
 
 def test_nothing_wakes_where_nothing_is_open(relay: Relay, clock: Clock) -> None:
