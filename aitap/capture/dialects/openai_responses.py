@@ -184,5 +184,7 @@ def _output(kind: str, item: dict[str, Any]) -> Message:
     output = item.get("output")
     size = len(output.encode()) if isinstance(output, str) else len(msgspec.json.encode(output)) if output else 0
     status = "error" if item.get("status") in ("failed", "incomplete") else "ok" if item.get("status") else None
+    if kind == "mcp_approval_response" and isinstance(item.get("approve"), bool):
+        status = "ok" if item["approve"] else "error"
     results = [ToolResult(call_id=call_id, status=status, size=size)] if call_id else []  # type: ignore[arg-type]
     return Message(role="tool", results=results, texts=[output] if isinstance(output, str) else [kind])

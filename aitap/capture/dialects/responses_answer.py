@@ -186,7 +186,7 @@ class ResponsesDecoder:
             elif item.type == "message":
                 if as_str(value_of(item.phase)) == "commentary":
                     facts.thoughts += [ThoughtFact("commentary", text) for text in _texts(item.content, "output_text")]
-            elif item.type.endswith("_call"):
+            elif item.type.endswith("_call") or item.type == "mcp_approval_request":
                 facts.tools.append(_tool(item))
         if self._keep_text:
             facts.answer = self._answer()
@@ -217,7 +217,12 @@ def _texts(raw: Raw, kind: str) -> list[str]:
 _SERVER_RUN = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
 
 
-_KINDS: dict[str, ToolKind] = {"function_call": "function", "custom_tool_call": "custom", "mcp_call": "mcp"}
+_KINDS: dict[str, ToolKind] = {
+    "function_call": "function",
+    "custom_tool_call": "custom",
+    "mcp_call": "mcp",
+    "mcp_approval_request": "mcp",
+}
 
 
 def _tool(item: _Output) -> ToolFact:
@@ -232,6 +237,9 @@ def _tool(item: _Output) -> ToolFact:
         metadata["server_label"] = label
     if status == "incomplete":
         metadata["partial"] = True
+    if item.type == "mcp_approval_request":
+        # The call itself is an item of its own, later, if the person agrees.
+        metadata["approval"] = "requested"
     result = None
     if item.type in _SERVER_RUN and status in ("completed", "failed", None):
         failed = status == "failed" or bool(error)

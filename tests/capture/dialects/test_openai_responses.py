@@ -113,7 +113,7 @@ def test_the_newest_turn_begins_after_what_the_model_did(item: dict[str, Any]) -
         ({"type": "shell_call_output", "call_id": "c", "output": []}, ToolResult(call_id="c", status=None, size=0)),
         (
             {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True},
-            ToolResult(call_id="mcpr_1", status=None, size=0),
+            ToolResult(call_id="mcpr_1", status="ok", size=0),
         ),
     ],
     ids=lambda value: value.get("type") if isinstance(value, dict) else "",
@@ -352,10 +352,17 @@ def test_an_mcp_call_names_its_server_and_its_error() -> None:
     assert "http_error" in coded.error
 
 
-@pytest.mark.xfail(reason="the request for approval is recorded as no call, so its answer finds no call to continue")
 def test_a_call_that_waits_for_approval_can_be_continued() -> None:
     item = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "find", "arguments": "{}", "server_label": "docs"}
-    assert tool_of(item).call_id == "mcpr_1"
+    found = tool_of(item)
+    assert (found.tool, found.kind, found.call_id) == ("find", "mcp", "mcpr_1")
+    assert found.metadata == {"server_label": "docs", "approval": "requested"}
+
+
+def test_an_approval_that_is_refused_is_an_error_of_its_call() -> None:
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": False}
+    (turn,) = ask(RESPONSES, input=[answer]).newest
+    assert turn.results == [ToolResult(call_id="mcpr_1", status="error", size=0)]
 
 
 def test_each_part_of_a_reasoning_summary_is_a_thought() -> None:
