@@ -28,12 +28,14 @@ __all__ = [
     "Lineage",
     "ModelThought",
     "Outcome",
+    "Passed",
     "Purpose",
     "StoredMessage",
     "TokenUsage",
     "ToolResult",
     "ToolUsage",
     "UserPrompt",
+    "Wire",
     "derived_id",
     "message_digest",
     "new_id",
@@ -192,6 +194,23 @@ class Lineage(msgspec.Struct, kw_only=True):
     """What ``metadata.agent`` shall say of a sub-agent."""
 
 
+class Wire(msgspec.Struct, kw_only=True):
+    """What of the exchange itself spans and logs are made of, beside the record. Nothing here is stored."""
+
+    asked_at: float | None = None
+    """When the request was whole."""
+    traceparent: str = ""
+    """As the client sent it (W3C Trace Context), bounded; so is ``tracestate``."""
+    tracestate: str = ""
+    max_tokens: int | None = None
+    connect_started_at: float | None = None
+    """When the connection to the provider was begun, and when it could be used; None where nobody said."""
+    connected_at: float | None = None
+    connection_reused: bool | None = None
+    unreadable: bool = False
+    """The recorder could not read this exchange, by its own mistake."""
+
+
 class Interception(msgspec.Struct, kw_only=True):
     """One request to a model and its response. Field names are the column names."""
 
@@ -258,6 +277,7 @@ class Interception(msgspec.Struct, kw_only=True):
     model_thoughts: list[ModelThought] = []
 
     lineage: Lineage = msgspec.field(default_factory=Lineage)
+    wire: Wire = msgspec.field(default_factory=Wire)
     contents: list[StoredMessage] = []
     """Every message that the digests above stand for, parents before children; known ones too."""
 
@@ -286,3 +306,23 @@ class HostSeen(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """TLS handshakes that the client broke off because it does not trust our certificate."""
     error: str = ""
     """What the client said when it refused, in short."""
+    api_key_id: str | None = None
+    """The proxy key that was shown, so that it counts as used; not stored with the host."""
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A request to an AI host that is no call of a model. Told to observers, never stored."""
+
+    provider: str
+    """The instance: the name of the provider table's row."""
+    method: str
+    host: str
+    path: str
+    """Without the query, which may carry credentials."""
+    status: int | None
+    """None where no answer came."""
+    started_at: float
+    ended_at: float
+    initiator_id: str
+    traceparent: str = ""
+    tracestate: str = ""

@@ -35,6 +35,8 @@ def describe(error: Exception) -> tuple[str, int] | None:
         (
             *_loaded("aitap.storage.database", "StorageError"),
             *_loaded("aitap.storage.queries", "QueryError"),
+            *_loaded("aitap.storage.ids", "AmbiguousIdError"),
+            *_loaded("aitap.storage.users", "UserError"),
             *_loaded("aitap.settings", "SettingsError"),
             *_loaded("aitap.certs.authority", "AuthorityError"),
         ),

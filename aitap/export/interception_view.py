@@ -119,7 +119,14 @@ def _facts(record: Record) -> Iterator[tuple[str, str | Text]]:
         yield "last prompt", human.full_time(record["last_prompt_at"])
     yield "kept", _known(record["capture"])
     for name, value in (record["metadata"] or {}).items():
-        yield human.one_line(str(name)), human.one_line(_text(value), 2000)
+        decided = name == "policy" and isinstance(value, dict)
+        yield human.one_line(str(name)), human.one_line(_decision(value) if decided else _text(value), 2000)
+
+
+def _decision(policy: Record) -> str:
+    """What the policy said of this call."""
+    refused = "would have refused this call" if policy.get("mode") == "warn" else "refused this call"
+    return f"rule {policy['rule']} {refused}" if policy.get("rule") else refused
 
 
 def _text(value: object) -> str:

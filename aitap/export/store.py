@@ -42,12 +42,14 @@ def in_force() -> settings.Settings:
 
 
 @contextlib.contextmanager
-def opened(*, read_only: bool = True, check: bool = True) -> Iterator[Database]:
+def opened(*, read_only: bool = True, check: bool = True, migrate: bool = False) -> Iterator[Database]:
     """The database, closed when the block ends; with ``check`` only if its schema is this version's.
+
+    With ``migrate`` it is made where there is none, and brought to this version's schema.
 
     Raises ``StorageError`` and ``SettingsError``.
     """
-    database = open_database(in_force().database_url, read_only=read_only, check=check)
+    database = open_database(in_force().database_url, read_only=read_only, check=check, migrate=migrate)
     try:
         yield database
     finally:

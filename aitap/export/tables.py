@@ -1,4 +1,4 @@
-"""Tables of interceptions and sessions that fit the terminal: the wider it is, the more columns they have."""
+"""Tables of records that fit the terminal: the wider it is, the more columns they have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from aitap.storage.threads import token_sum
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OUTCOME_STYLES", "host_table", "interception_table", "purpose", "session_table", "story"]
+__all__ = [
+    "OUTCOME_STYLES",
+    "host_table",
+    "interception_table",
+    "key_table",
+    "purpose",
+    "session_table",
+    "story",
+    "user_table",
+]
 
 OUTCOME_STYLES = {
     "completed": "green",
@@ -135,23 +144,82 @@ _SESSIONS = [
 
 
 def _provider(record: Record, _: datetime) -> Text:
-    unknown = record["provider"] == UNKNOWN
-    return Text("unknown" if unknown else human.one_line(record["provider"]), style="bold yellow" if unknown else "")
+    if record["provider"] == UNKNOWN:
+        return Text("unknown", style="bold yellow")
+    if record["provider"] is None:
+        return Text(record["mode"], style="dim")
+    return Text(human.one_line(record["provider"]))
+
+
+def _refusals(record: Record, _: datetime) -> Text:
+    return Text(human.count(record["refusals"]) if record["refusals"] else "", style="bold red")
+
+
+def _bytes(record: Record, _: datetime) -> str:
+    # Of what is read, its interceptions say how much it was.
+    return human.DASH if record["mode"] == "decrypted" else human.size(record["bytes_sent"] + record["bytes_received"])
 
 
 def _users(record: Record, _: datetime) -> str:
     return human.one_line(", ".join(user["username"] or human.short_id(user["id"]) for user in record["users"]))
 
 
+def _clients(record: Record, _: datetime) -> str:
+    return human.one_line(", ".join(record["clients"]))
+
+
 _HOSTS = [
     _Column(header="HOST", cell=lambda r, _: human.one_line(r["host"]), width=0),
     _Column(header="PROVIDER", cell=_provider, width=10),
-    _Column(header="NAME", cell=lambda r, _: human.one_line(r["provider_name"]), width=18, since=120),
+    _Column(header="NAME", cell=lambda r, _: human.one_line(r["provider_name"] or ""), width=18, since=150),
+    _Column(header="MODE", cell=lambda r, _: human.one_line(r["mode"]), width=9, since=95),
     _Column(header="CALLS", cell=lambda r, _: human.count(r["interceptions"]), width=5, right=True),
-    _Column(header="FIRST SEEN", cell=lambda r, now: human.day_and_time(r["first_seen"], now), width=12, since=100),
+    _Column(header="CONN", cell=lambda r, _: human.count(r["connections"]), width=5, right=True, since=120),
+    _Column(header="BYTES", cell=_bytes, width=8, right=True, since=80),
+    _Column(header="REFUSED", cell=_refusals, width=7, right=True, since=80),
+    _Column(header="FIRST SEEN", cell=lambda r, now: human.day_and_time(r["first_seen"], now), width=12, since=125),
     _Column(header="LAST SEEN", cell=lambda r, now: human.day_and_time(r["last_seen"], now), width=12),
-    _Column(header="CLIENTS", cell=lambda r, _: human.one_line(", ".join(r["clients"])), width=30, since=80),
+    _Column(header="CLIENTS", cell=_clients, width=16, since=90, until=140),
+    _Column(header="CLIENTS", cell=_clients, width=30, since=140),
     _Column(header="USERS", cell=_users, width=24, since=140),
+    _Column(header="FROM", cell=lambda r, _: human.one_line(", ".join(r["addresses"])), width=24, since=180),
+]
+
+_STATE_STYLES = {"live": "green", "revoked": "dim", "expired": "yellow", "removed": "dim"}
+
+
+def _state(record: Record, _: datetime) -> Text:
+    state = record["state"]
+    return Text(state, style=_STATE_STYLES.get(state, ""))
+
+
+def _time_of(name: str) -> Callable[[Record, datetime], str]:
+    return lambda record, now: human.day_and_time(record[name], now)
+
+
+def _expiry(record: Record, now: datetime) -> str:
+    return "never" if record["expires_at"] is None else human.day_and_time(record["expires_at"], now)
+
+
+_KEYS = [
+    _Column(header="ID", cell=lambda r, _: human.short_id(r["id"]), width=8, style="dim"),
+    _Column(header="USER", cell=lambda r, _: human.one_line(r["user"]["username"] or r["user_id"]), width=20),
+    _Column(header="NAME", cell=lambda r, _: human.one_line(r["name"] or human.DASH), width=0),
+    _Column(header="KEY", cell=lambda r, _: f"\u2026{human.safe(r['hint'])}", width=6, since=80),
+    _Column(header="STATE", cell=_state, width=7),
+    _Column(header="CREATED", cell=_time_of("created_at"), width=12, since=100),
+    _Column(header="EXPIRES", cell=_expiry, width=12, since=80),
+    _Column(header="LAST USED", cell=_time_of("last_used_at"), width=12),
+]
+
+_USERS = [
+    _Column(header="USERNAME", cell=lambda r, _: human.one_line(r["username"]), width=24),
+    _Column(header="NAME", cell=lambda r, _: human.one_line(r["name"] or human.DASH), width=0),
+    _Column(header="EMAIL", cell=lambda r, _: human.one_line(r["email"] or human.DASH), width=30, since=110),
+    _Column(header="FROM", cell=lambda r, _: human.one_line(r["source"]), width=8, since=90),
+    _Column(header="STATE", cell=_state, width=7),
+    _Column(header="KEYS", cell=lambda r, _: str(r["keys"]), width=4, right=True),
+    _Column(header="LAST USED", cell=_time_of("last_used_at"), width=12, since=70),
 ]
 
 
@@ -201,3 +269,13 @@ def session_table(records: Iterable[Record], width: int, now: datetime) -> Table
 def host_table(records: Iterable[Record], width: int, now: datetime) -> Table:
     """Hosts as rows."""
     return _table(_HOSTS, records, width, now, header=True, fixed=False)
+
+
+def key_table(records: Iterable[Record], width: int, now: datetime) -> Table:
+    """Proxy keys as rows."""
+    return _table(_KEYS, records, width, now, header=True, fixed=False)
+
+
+def user_table(records: Iterable[Record], width: int, now: datetime) -> Table:
+    """Users as rows."""
+    return _table(_USERS, records, width, now, header=True, fixed=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from peewee import Database, SqliteDatabase, fn
 
 from aitap.storage.conversation import content_problems
+from aitap.storage.database import rows_of
 from aitap.storage.models import Interception
 from aitap.storage.rows import CHILDREN
 
 __all__ = ["problems"]
 
 _MOST = 20
+_STRAY_KEYS = "SELECT count(*) FROM aitap_keys k WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = k.user_id)"
 
 
 def problems(database: Database) -> list[str]:
@@ -31,4 +33,6 @@ def problems(database: Database) -> list[str]:
         query = child.select(fn.COUNT(child.id)).where(~fn.EXISTS(owner))
         if lost := int(database.execute(query).fetchone()[0]):
             found.append(f"{child._meta.table_name} has {lost} rows without their interception")
+    if lost := int(rows_of(database, _STRAY_KEYS)[0][0]):
+        found.append(f"aitap_keys has {lost} rows without their user")
     return found + content_problems(database)

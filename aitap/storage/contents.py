@@ -47,6 +47,8 @@ _UNREFERRED = " AND ".join(
     ]
 )
 _SECONDS = 0.01
+_REMOVALS = "SELECT version FROM aitap_changes WHERE name = 'contents'"
+_REMOVED = "UPDATE aitap_changes SET version = version + 1 WHERE name = 'contents'"
 
 
 class Contents:
@@ -68,10 +70,10 @@ class Contents:
         if not any(record.request_digest or record.response_digest for record in records):
             return records
         version = self._data_version()
-        if version is None or version != self._version:
+        if version != self._version:
             # Another process wrote; it may have removed what we think is there.
             self.forget()
-            self._version = version or 0
+            self._version = version
         new: dict[str, StoredMessage] = {}
         kept = [record if self._gather(record, new) else _without_contents(record) for record in records]
         if new:
@@ -105,11 +107,11 @@ class Contents:
         if len(self._known):
             self._known = Recent(self._limit)
 
-    def _data_version(self) -> int | None:
-        """Changes when another connection commits; None where the database cannot tell."""
-        if not isinstance(self._database, SqliteDatabase):
-            return None
-        return int(rows_of(self._database, "PRAGMA data_version")[0][0])
+    def _data_version(self) -> int:
+        """Changes when another connection commits, or at least when it removes contents."""
+        if isinstance(self._database, SqliteDatabase):
+            return int(rows_of(self._database, "PRAGMA data_version")[0][0])
+        return int(rows_of(self._database, _REMOVALS)[0][0])
 
 
 def _row(message: StoredMessage) -> tuple[Any, ...]:
@@ -174,5 +176,9 @@ def _collect(database: Database) -> tuple[int, bool]:
             removed += len(parents)
             _note(database, parents)
             if time.perf_counter() - begun > _SECONDS:
-                return removed, True
-    return removed, False
+                break
+        else:
+            loose = []
+        if removed:
+            rows_of(database, _REMOVED)
+    return removed, bool(loose)

@@ -3,23 +3,24 @@
 :func:`open_database` gives a database that is there, is ours and has the schema of this version, or
 raises :class:`StorageError` with one line that says what to do. Every thread that uses the result has
 a connection of its own; every transaction on it takes the write lock at its start, so that what it
-read cannot be stale by the time it writes.
+read cannot be stale by the time it writes. Where the database lives, in a file or on a server, is a
+:class:`aitap.storage.homes.Home`; whatever it is, moments, ids and JSON come back as the same text.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sqlite3
-import time
+import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
-from peewee import Database, SqliteDatabase
+from peewee import Database
 from playhouse.migrations import MigrationError, Runner
 
+from aitap.storage.homes import Home, StorageError, home_of, home_of_database
 from aitap.storage.models import MODELS
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "migrate",
     "migration_status",
     "open_database",
+    "passes",
     "question_marks",
     "rows_of",
     "transaction",
@@ -38,47 +40,32 @@ __all__ = [
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LEDGER = "aitap_migrations"
-
-_BUSY_SECONDS = 5.0
-_PRAGMAS = {
-    "journal_mode": "wal",
-    # In WAL a power cut may take the last commits, never the database's soundness; a killed process takes nothing.
-    "synchronous": "normal",
-    # Without it a WAL that one long reader let grow keeps its size for ever.
-    "journal_size_limit": 64 << 20,
-    "cache_size": -16384,
-}
-
-
-class StorageError(Exception):
-    """The database cannot be used. ``args[0]`` is one line that says what to do."""
+_MEMBER = re.compile(r"json_extract\((\S+), '\$\.(\w+)'\)")
+_BYTES = re.compile(r"CAST\((\S+) AS BLOB\)")
 
 
 def open_database(url: str, *, migrate: bool = False, read_only: bool = False, check: bool = True) -> Database:
-    """The database of ``url`` (``sqlite:////absolute/path.db``), with all models bound to it.
+    """The database of ``url`` (``sqlite:////absolute/path.db``, ``postgresql://...``), all models bound to it.
 
     With ``migrate`` it is made where it is not there and brought to this version's schema. Raises
     :class:`StorageError` where it is missing, not a database, not ours, older (without ``migrate``) or
     newer than this version, or where the system forbids it. Without ``check`` any schema will do: for
     who only asks :func:`migration_status`.
     """
-    path = _sqlite_path(url)
-    if migrate:
-        _make_file(path)
-    elif not path.exists():
-        raise StorageError(
-            f"no database at {path}: start the proxy with `aitap run` first, or set AITAP_DATABASE_URL to where it is"
-        )
-    database = _connect(path, read_only=read_only)
-    try:
-        with _explained(path):
+    home = home_of(url)
+    home.prepare(create=migrate)
+    database: Database | None = None
+    with _explained(home):
+        try:
+            database = home.connect(read_only=read_only)
             if migrate:
-                _migrate(database)
+                _migrate(database, home)
             if check:
-                _check_schema(database, path)
-    except BaseException:
-        database.close()
-        raise
+                _check_schema(database, home)
+        except BaseException:
+            if database is not None:
+                database.close()
+            raise
     database.bind(MODELS, bind_refs=False, bind_backrefs=False)
     return database
 
@@ -97,8 +84,9 @@ def migrate(database: Database) -> list[str]:
     An SQLite database that has an older schema is first copied to ``<file>.before-<migration>``. Safe
     to call from several processes at once. Raises :class:`StorageError`.
     """
-    with _explained(_file(database)):
-        return _migrate(database)
+    home = home_of_database(database)
+    with _explained(home):
+        return _migrate(database, home)
 
 
 @contextlib.contextmanager
@@ -108,6 +96,7 @@ def transaction(database: Database) -> Iterator[None]:
     try:
         with database.atomic():
             try:
+                home_of_database(database).lock(database)
                 yield
             except BaseException as error:
                 cause = error
@@ -119,8 +108,17 @@ def transaction(database: Database) -> Iterator[None]:
         raise
 
 
+def passes(error: Exception) -> bool:
+    """Whether an error is trouble of the database itself, which may be over soon, and not of what was to be written."""
+    if isinstance(error, peewee.InterfaceError):
+        # SQLite says it of a value that it cannot take, psycopg of a server that is gone.
+        return "connection" in str(error)
+    # The plain DatabaseError is what SQLite says of a damaged file.
+    return isinstance(error, (peewee.OperationalError, peewee.InternalError)) or type(error) is peewee.DatabaseError
+
+
 def rows_of(database: Database, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """All rows that one statement, written with ``?``, gives, past the ORM. Errors come as Peewee's."""
+    """All rows that one statement, written for SQLite, gives, past the ORM. Errors come as Peewee's."""
     with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
         cursor = database.cursor()
         cursor.execute(_in_style_of(database, sql), parameters)
@@ -128,7 +126,9 @@ def rows_of(database: Database, sql: str, parameters: Sequence[Any] = ()) -> lis
 
 
 def execute_many(database: Database, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-    """One statement, written with ``?``, for many rows; how many it changed. Errors come as Peewee's."""
+    """One statement, written for SQLite, for many rows; how many it changed. Errors come as Peewee's."""
+    if not rows:
+        return 0
     with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
         cursor = database.cursor()
         cursor.executemany(_in_style_of(database, sql), rows)
@@ -141,88 +141,38 @@ def question_marks(count: int) -> str:
 
 
 def _in_style_of(database: Database, sql: str) -> str:
-    return sql if database.param == "?" else sql.replace("?", database.param)
+    return sql if database.param == "?" else _for_postgres(sql)
 
 
-def _sqlite_path(url: str) -> Path:
-    scheme, separator, path = url.partition(":///")
-    if scheme != "sqlite" or not separator or not path:
-        raise StorageError(f"cannot open {url!r}: write the database as sqlite:////absolute/path.db")
-    return Path(path)
-
-
-def _make_file(path: Path) -> None:
-    """Folder and file, readable by their owner alone: the records hold what people typed."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise StorageError(f"cannot create {path}: {error.strerror}; set AITAP_DATABASE_URL to another place") from None
-
-
-def _connect(path: Path, *, read_only: bool) -> SqliteDatabase:
-    # As a URI, so that SQLite never makes the file by itself: a file that went away is an error, not an empty start.
-    database = SqliteDatabase(
-        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
-        pragmas=None if read_only else _PRAGMAS,
-        timeout=_BUSY_SECONDS,
-        lock_type="IMMEDIATE",
-        uri=True,
-    )
-    with _explained(path):
-        _when_not_busy(database.connect)
-    return database
-
-
-def _when_not_busy(connect: Any) -> None:
-    # The switch to WAL does not wait for other connections by itself.
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connect()
-            return
-        except peewee.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+@lru_cache(maxsize=512)
+def _for_postgres(sql: str) -> str:
+    """Our statements are SQLite's; these are the words in which the two differ."""
+    sql = sql.replace("%", "%%").replace("?", "%s")
+    return _BYTES.sub(r"convert_to(\1, 'UTF8')", _MEMBER.sub(r"(\1 ->> '\2')", sql))
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(home: Home) -> Iterator[None]:
     try:
         yield
     except peewee.PeeweeException as error:
-        raise StorageError(f"cannot use {path}: {_advice(str(error))}") from None
+        raise StorageError(f"cannot use {home.name}: {home.advice(str(error))}") from None
     except (MigrationError, OSError) as error:
-        raise StorageError(f"cannot use {path}: {error}") from None
+        raise StorageError(f"cannot use {home.name}: {error}") from None
 
 
-def _advice(reason: str) -> str:
-    for words, advice in (
-        ("not a database", "it is not a database; set AITAP_DATABASE_URL to another file"),
-        ("malformed", "it is damaged; restore a copy or move it away"),
-        ("unable to open", "it cannot be opened; check that it is a file and that you may read and write it"),
-        ("readonly", "it is read-only; check the permissions of the file and its folder"),
-        ("locked", "another program holds it locked; stop that and try again"),
-        ("full", "the disk is full; make room and try again"),
-    ):
-        if words in reason:
-            return advice
-    return reason
-
-
-def _migrate(database: Database) -> list[str]:
+def _migrate(database: Database, home: Home) -> list[str]:
     runner = Runner(database, str(_MIGRATIONS), _LEDGER)
     if not _pending(runner):
         return []
     if runner.applied():
-        _back_up(database, _pending(runner)[0])
+        home.back_up(database, _pending(runner)[0])
     # The lock comes before the second look: of two processes that start at once, the later finds nothing to do.
     with transaction(database):
         if not runner.applied() and (strange := database.get_tables()):
             raise StorageError(
-                f"cannot use {_file(database)}: it holds tables of another program, such as {strange[0]!r}; "
-                "set AITAP_DATABASE_URL to another file"
+                f"cannot use {home.name}: it holds tables of another program, such as {strange[0]!r}; "
+                "set AITAP_DATABASE_URL to another one"
             )
         applied: list[str] = runner.up()
     return applied
@@ -232,28 +182,9 @@ def _pending(runner: Runner) -> list[str]:
     return [entry.name for entry in runner.status() if entry.path and not entry.applied]
 
 
-def _check_schema(database: Database, path: Path) -> None:
+def _check_schema(database: Database, home: Home) -> None:
     status = Runner(database, str(_MIGRATIONS), _LEDGER).status()
     if newer := [entry.name for entry in status if entry.path is None]:
-        raise StorageError(f"cannot use {path}: a newer aitap made its schema ({newer[-1]}); upgrade aitap")
+        raise StorageError(f"cannot use {home.name}: a newer aitap made its schema ({newer[-1]}); upgrade aitap")
     if not all(entry.applied for entry in status):
-        raise StorageError(f"cannot use {path}: its schema is older than this aitap; run `aitap db migrate`")
-
-
-def _file(database: Database) -> Path:
-    return next(Path(file) for _, name, file in rows_of(database, "PRAGMA database_list") if name == "main")
-
-
-def _back_up(database: Database, pending: str) -> None:
-    path = _file(database)
-    copy = path.with_name(f"{path.name}.before-{pending}")
-    partial = copy.with_name(copy.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)
-        os.close(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600))
-        with contextlib.closing(sqlite3.connect(partial)) as target:
-            database.connection().backup(target)
-        partial.replace(copy)
-    except (OSError, sqlite3.Error) as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot copy {path} to {copy.name} before the upgrade: {error}") from None
+        raise StorageError(f"cannot use {home.name}: its schema is older than this aitap; run `aitap db migrate`")

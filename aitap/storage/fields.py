@@ -1,4 +1,4 @@
-"""Peewee fields whose stored form is the same text on every database.
+"""What all tables are made of: Peewee fields whose stored form is the same text on every database.
 
 The writer sends multi-row statements past the ORM, so the form a value takes in the database is
 defined here once and used by both roads.
@@ -6,14 +6,15 @@ defined here once and used by both roads.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
-from peewee import Field, JSONField
+from peewee import Field, JSONField, Model
 
-__all__ = ["Json", "Timestamp", "Uuid", "json_text", "parse_timestamp", "timestamp_text"]
+__all__ = ["Json", "Table", "Timestamp", "Uuid", "json_text", "parse_timestamp", "timestamp_text"]
 
 
 @lru_cache(maxsize=4096)
@@ -41,6 +42,14 @@ _encode = msgspec.json.Encoder().encode
 def json_text(value: Any) -> str:
     """A value as compact JSON text."""
     return _encode(value).decode()
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether this is a UUID as :class:`Uuid` keeps it. PostgreSQL takes no other even in a question."""
+    return _UUID.fullmatch(text) is not None
 
 
 class Timestamp(Field):
@@ -74,3 +83,13 @@ class Json(JSONField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(dumps=json_text, loads=msgspec.json.decode, **options)
+
+    def python_value(self, value: Any) -> Any:
+        return msgspec.json.decode(value) if isinstance(value, str) else value
+
+
+class Table(Model):
+    """Base of all tables; bound to a database by :func:`aitap.storage.database.open_database`."""
+
+    class Meta:
+        legacy_table_names = False

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from peewee import SQL
 
+from aitap.storage.fields import is_uuid
 from aitap.storage.models import Interception
 
 __all__ = ["Filter", "conditions", "where"]
@@ -33,6 +35,8 @@ def conditions(filter: Filter) -> list[Any]:
         for name in ("initiator_id", "provider", "provider_name", "model", "session_id")
         if (value := getattr(filter, name)) is not None
     ]
+    if filter.initiator_id is not None and not is_uuid(filter.initiator_id):
+        found = [SQL("1 = 0")]
     if filter.client == "Unknown":
         found.append((Interception.client == "Unknown") | Interception.client.is_null())
     elif filter.client is not None:

@@ -17,19 +17,22 @@ from peewee import (
     CompositeKey,
     DoubleField,
     IntegerField,
-    Model,
     TextField,
 )
 
-from aitap.storage.fields import Json, Timestamp, Uuid
+from aitap.storage.access_models import Change, HostRule, Key, User
+from aitap.storage.fields import Json, Table, Timestamp, Uuid
 
 __all__ = [
     "CONTENTS",
     "HAS_CONTENTS",
     "MODELS",
+    "Change",
     "History",
     "Host",
+    "HostRule",
     "Interception",
+    "Key",
     "LooseMessage",
     "Message",
     "ModelThought",
@@ -40,28 +43,6 @@ __all__ = [
     "User",
     "UserPrompt",
 ]
-
-
-class Table(Model):
-    """Base of all tables; bound to a database by :func:`aitap.storage.database.open_database`."""
-
-    class Meta:
-        legacy_table_names = False
-
-
-class User(Table):
-    """A person or machine that calls models. The reference's dashboards join it by ``id``."""
-
-    id = Uuid(primary_key=True)
-    username = TextField(unique=True)
-    name = TextField(default="")
-    email = TextField(null=True)
-    avatar_url = TextField(null=True)
-    deleted = BooleanField(default=False)
-    created_at = Timestamp()
-
-    class Meta:
-        table_name = "users"
 
 
 class Interception(Table):
@@ -259,7 +240,7 @@ class LooseMessage(Table):
 
 
 class Host(Table):
-    """What one user's client did with one host; ``mode`` says how it was seen (``decrypted``: its traffic was read)."""
+    """What one user's client did with one host from one address; ``mode`` is an ``aitap.record.HostMode``."""
 
     host = TextField()
     mode = TextField()
@@ -267,14 +248,24 @@ class Host(Table):
     provider_name = TextField()
     initiator_id = Uuid()
     client = TextField()
-    """Empty where it is not known: it is part of the key."""
+    """Empty where it is not known: it is part of the key. So is ``client_address``."""
+    client_address = TextField()
     first_seen = Timestamp()
     last_seen = Timestamp(index=True)
     interceptions = BigIntegerField(default=0)
+    connections = BigIntegerField(default=0)
+    """Of tunnels, as are the bytes: what is read is counted by its interceptions."""
+    bytes_sent = BigIntegerField(default=0)
+    bytes_received = BigIntegerField(default=0)
+    refusals = BigIntegerField(default=0)
+    error = TextField(default="")
+    """What the client said when it refused our certificate the last time; empty where it never did."""
 
     class Meta:
         table_name = "aitap_hosts"
-        primary_key = CompositeKey("host", "mode", "provider", "provider_name", "initiator_id", "client")
+        primary_key = CompositeKey(
+            "host", "mode", "provider", "provider_name", "initiator_id", "client", "client_address"
+        )
         without_rowid = True
 
 
@@ -294,6 +285,9 @@ class ProxyRun(Table):
 
 MODELS: tuple[type[Any], ...] = (
     User,
+    Key,
+    HostRule,
+    Change,
     Interception,
     TokenUsage,
     UserPrompt,

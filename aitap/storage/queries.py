@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from peewee import SQL, Database, SqliteDatabase, Tuple, fn
 
+from aitap.storage.fields import is_uuid
 from aitap.storage.filters import Filter, conditions, where
 from aitap.storage.models import Interception, Session
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
@@ -62,9 +63,9 @@ def list_interceptions(
     """
     found = conditions(filter)
     if after_id is not None:
-        cursor = database.execute(
-            Interception.select(Interception.started_at, Interception.id).where(Interception.id == after_id.lower())
-        ).fetchone()
+        position = Interception.select(Interception.started_at, Interception.id)
+        position = position.where(Interception.id == after_id.lower())
+        cursor = database.execute(position).fetchone() if is_uuid(after_id.lower()) else None
         if cursor is None:
             raise QueryError(f"after_id: interception {after_id!r} not found")
         found.append(Tuple(Interception.started_at, Interception.id) < Tuple(*cursor))
@@ -122,7 +123,7 @@ def get_interception(database: Database, id_or_part: str) -> dict[str, Any] | No
     if not found:
         # Ids begin with the time, so their ends tell neighbours apart: tables show those.
         ending = text if "-" in text else _dashed(digits.rjust(32, "_")).lstrip("_-")
-        found = _ids(database, fn.SUBSTR(Interception.id, 37 - len(ending)) == ending)
+        found = _ids(database, fn.SUBSTR(Interception.id.cast("TEXT"), 37 - len(ending)) == ending)
     if len(found) > 1:
         raise QueryError(f"several interceptions match {id_or_part!r}: give more of the id")
     return get_interceptions(database, found)[0] if found else None
@@ -162,7 +163,7 @@ def _session_query(database: Database, filter: Filter) -> Any:
 def _session_conditions(database: Database, filter: Filter) -> list[Any]:
     found: list[Any] = []
     if filter.initiator_id is not None:
-        found.append(Session.initiator_id == filter.initiator_id)
+        found.append(Session.initiator_id == filter.initiator_id if is_uuid(filter.initiator_id) else SQL("1 = 0"))
     if filter.session_id is not None:
         found.append(Session.session_id == filter.session_id)
     rest = conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None))
@@ -216,7 +217,7 @@ def list_sessions(
     query = _session_query(database, filter)
     if after_id is not None:
         cursors = Session.select(*_ORDER).where(Session.session_id == after_id)
-        if filter.initiator_id is not None:
+        if filter.initiator_id is not None and is_uuid(filter.initiator_id):
             cursors = cursors.where(Session.initiator_id == filter.initiator_id)
         found = database.execute(cursors.limit(2)).fetchall()
         if not found:

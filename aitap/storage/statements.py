@@ -11,6 +11,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from aitap import record
 from aitap.storage import models
 from aitap.storage.database import execute_many, question_marks
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["insert_records"]
+__all__ = ["as_unicode", "insert_records"]
 
 
 class _Table:
@@ -117,3 +119,20 @@ def insert_records(database: Database, records: Iterable[record.Interception], p
     ):
         if rows:
             execute_many(database, table.sql, rows)
+
+
+def as_unicode(interception: record.Interception) -> record.Interception:
+    """The same, in text that every database takes.
+
+    Halves of surrogate pairs, which clients send that cut text by UTF-16 units, become ``?``; null characters,
+    which PostgreSQL has no place for, become U+FFFD.
+    """
+    return msgspec.convert(_replaced(msgspec.to_builtins(interception)), record.Interception)
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_replaced(key): _replaced(item) for key, item in value.items()}
+    return [_replaced(item) for item in value] if isinstance(value, list) else value

@@ -4,6 +4,7 @@ Whoever records calls :meth:`Writer.submit`, which appends to a queue and return
 has come within the flush interval and commits it in one transaction. A database that is locked, full or
 gone costs time, not records: the batch is tried again until it is written, and only the queue's bound
 loses records, each of them counted. A record that no database can take does not hold up the others.
+What is only counted (tunnels, uses of keys) comes after its batch, see :mod:`aitap.storage.tally`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ import logging
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import peewee
 
-from aitap.record import Interception
 from aitap.storage import hosts, recovery, sessions
 from aitap.storage.contents import Contents
-from aitap.storage.database import question_marks, rows_of, transaction
+from aitap.storage.database import passes, question_marks, rows_of, transaction
 from aitap.storage.lineage import Threads
 from aitap.storage.retention import prune_slices
-from aitap.storage.statements import insert_records
+from aitap.storage.statements import as_unicode, insert_records
+from aitap.storage.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from peewee import Database
+
+    from aitap.record import HostSeen, Interception
 
 __all__ = ["Writer", "WriterStats"]
 
@@ -42,13 +44,15 @@ _LONGEST_PAUSE = 5.0
 class WriterStats:
     """Counts of records: every one submitted is written, lost or still queued."""
 
-    __slots__ = ("lost", "retries", "submitted", "written")
+    __slots__ = ("lost", "removed", "retries", "submitted", "written")
 
     def __init__(self) -> None:
         self.submitted = 0
         self.written = 0
         self.lost = 0
         self.retries = 0
+        self.removed = 0
+        """Interceptions that retention took away."""
 
     @property
     def queued(self) -> int:
@@ -83,6 +87,8 @@ class Writer:
         retention_interval: float = 600.0,
     ) -> None:
         self.stats = WriterStats()
+        self.on_placed: Callable[[list[Interception]], None] = lambda records: None  # noqa: ARG005
+        """Called on the writer's thread with records whose thread and session have just been found; must be quick."""
         self._database = database
         self._flush_interval = min(flush_interval, threading.TIMEOUT_MAX)
         self._queue_limit = queue_limit
@@ -91,12 +97,14 @@ class Writer:
         self._retention_interval = retention_interval
         self._threads = Threads(database)
         self._contents = Contents(database)
+        self._tally = Tally(database, queue_limit)
         self._queue: queue.SimpleQueue[Interception | _Mark] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._abandon = threading.Event()
         self._last_mark: _Mark | None = None
         self._overflowing = 0
+        self._failing = ""
         self._run = 0
         self._pruning: Iterator[int] | None = None
         self._next_prune = 0.0
@@ -130,6 +138,21 @@ class Writer:
             self._tell_overflow(overflowed, over=taken)
         return taken
 
+    def seen(self, seen: HostSeen) -> None:
+        """Count a tunnel or a refused handshake with its host. Never waits; what is lost is told in the log."""
+        with self._lock:
+            if self._last_mark is not None:
+                self._tally.lose(1, "the writer is closed")
+            elif self._tally.add(seen):
+                self._queue.put(_Mark())
+
+    @property
+    def trouble(self) -> str:
+        """Why records cannot be written now, in a line; empty where they can."""
+        if self._failing:
+            return f"the database does not take records: {self._failing}"
+        return "" if self._thread.is_alive() else "the writer does not run"
+
     def flush(self, timeout: float) -> bool:
         """Wait until everything submitted before is committed or counted as lost; False after ``timeout`` seconds."""
         mark = _Mark()
@@ -148,13 +171,15 @@ class Writer:
             self._thread.start()
         self._thread.join(timeout)
         if not self._thread.is_alive():
-            return self.stats.queued == 0
+            return self.stats.queued == self._tally.waiting == 0
         self._abandon.set()
         self._thread.join(1.0)
         with self._lock:
             left = self.stats.queued
             self.stats.lost += left
         log.error("the database did not take the last %d records within %g s: they are lost", left, timeout)
+        if waiting := self._tally.waiting:
+            self._tally.lose(waiting, "the database did not take it")
         return False
 
     def _tell_overflow(self, lost: int, *, over: bool) -> None:
@@ -188,6 +213,9 @@ class Writer:
         records = [item for item in items if not isinstance(item, _Mark)]
         if records:
             self._write(records)
+            self._tally.use(records)
+        if self._tally.take():
+            self._insist(self._tally.commit)
         for item in items:
             if isinstance(item, _Mark):
                 item.set()
@@ -223,10 +251,13 @@ class Writer:
                 self._pruning = self._prune()
             if self._pruning:
                 self._contents.forget()
-                if next(self._pruning, None) is None:
+                removed = next(self._pruning, None)
+                self.stats.removed += removed or 0
+                if removed is None:
                     self._pruning = None
         except peewee.PeeweeException as error:
             self._pruning = None
+            self._database.close()
             log.warning("upkeep of the database is put off: %s", error)
 
     def _prune(self) -> Iterator[int] | None:
@@ -247,6 +278,7 @@ class Writer:
                 work()
             except peewee.PeeweeException as error:
                 self.stats.retries += 1
+                self._failing = str(error).partition("\n")[0]
                 if pause == _FIRST_PAUSE:
                     log.error("cannot write to the database, will try again until it works: %s", error)  # noqa: TRY400
                 self._database.close()
@@ -255,6 +287,7 @@ class Writer:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 break
+        self._failing = ""
         if pause > _FIRST_PAUSE:
             log.error("writing to the database works again")
 
@@ -280,17 +313,16 @@ class Writer:
         try:
             self._commit(records)
         except Exception as error:
-            # The plain DatabaseError is what SQLite says of a damaged file.
-            if (
-                isinstance(error, (peewee.OperationalError, peewee.InternalError))
-                or type(error) is peewee.DatabaseError
-            ):
+            if passes(error):
                 raise
             if len(records) > 1:
                 middle = len(records) // 2
                 self._commit_good(records[:middle], refused)
                 self._commit_good(records[middle:], refused)
-            elif isinstance(error, UnicodeEncodeError) and (clean := _as_unicode(records[0])) != records[0]:
+            elif (
+                isinstance(error, (UnicodeEncodeError, peewee.DataError))
+                and (clean := as_unicode(records[0])) != records[0]
+            ):
                 self._commit_good([clean], refused)
             else:
                 # Where not even this is written it is the database, whatever its error looks like: that passes.
@@ -309,11 +341,12 @@ class Writer:
                 record for record in records if record.ended_at and ended.get(record.id, ("",))[0] == "interrupted"
             ]
             self._threads.resolve(news + revived)
+            self.on_placed(news + revived)
             insert_records(self._database, self._contents.write(news + revived), self._run)
             self._threads.write()
             over = [record for record in news if record.ended_at is not None]
             sessions.add_ended(self._database, over)
-            hosts.add_seen(self._database, over)
+            hosts.add_ended(self._database, over)
             if revived:
                 keys = {(ended[record.id][1], record.initiator_id) for record in revived}
                 sessions.rebuild(
@@ -328,14 +361,5 @@ class Writer:
         return {str(own_id): (outcome, session) for own_id, outcome, session in rows}
 
 
-def _as_unicode(record: Interception) -> Interception:
-    return msgspec.convert(_replaced(msgspec.to_builtins(record)), Interception)
-
-
-def _replaced(value: Any) -> Any:
-    """Halves of surrogate pairs, which clients send that cut text by UTF-16 units, become ``?``."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_replaced(key): _replaced(item) for key, item in value.items()}
-    return [_replaced(item) for item in value] if isinstance(value, list) else value
+def _of_text(error: Exception) -> bool:
+    return isinstance(error, (UnicodeEncodeError, peewee.DataError))

@@ -72,6 +72,15 @@ def test_status_tells_of_a_pending_migration_that_stops_other_commands(invoke: I
     assert found["migrations"][-1]["applied_at"] is None
 
 
+def test_check_finds_keys_without_their_user(invoke: Invoke, url: str) -> None:
+    invoke("keys", "create", "--user", "alice", "--create-user", "--database-url", url)
+    assert invoke("db", "check", "--database-url", url).stdout == "ok\n"
+    database = open_database(url)
+    models.User.delete().execute()
+    database.close()
+    assert "aitap_keys has 1 rows without their user" in invoke("db", "check", "--database-url", url, status=1).stderr
+
+
 def test_check_finds_children_without_their_interception(invoke: Invoke, url: str) -> None:
     database = open_database(url)
     models.Interception.delete().where(

@@ -1,4 +1,4 @@
-"""A database of its own for each test."""
+"""A database of its own for each test: an SQLite file, and the same test again on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peewee import SqliteDatabase
+from peewee import Database
 
+from aitap.storage.database import open_database
 from aitap.storage.writer import Writer
+from tests import postgres
 from tests.storage.making import Recording, database_in
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = database_in(tmp_path)
-    yield database
-    database.close()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        database = database_in(tmp_path)
+        yield database
+        database.close()
+    else:
+        if request.node.get_closest_marker("sqlite"):
+            pytest.skip("of SQLite files alone")
+        url = postgres.fresh()
+        database = open_database(url)
+        yield database
+        database.close()
+        postgres.drop(url)
 
 
 @pytest.fixture
-def writer(database: SqliteDatabase) -> Iterator[Writer]:
+def writer(database: Database) -> Iterator[Writer]:
     """A writer that does not wait for more records to come."""
     writer = Writer(database, flush_interval=0.0)
     writer.start()
@@ -29,7 +40,7 @@ def writer(database: SqliteDatabase) -> Iterator[Writer]:
 
 
 @pytest.fixture
-def recording(database: SqliteDatabase) -> Iterator[Recording]:
+def recording(database: Database) -> Iterator[Recording]:
     recording = Recording(database)
     yield recording
     recording.writer.close()

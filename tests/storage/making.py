@@ -14,7 +14,7 @@ import msgspec
 from peewee import Database, SqliteDatabase
 
 from aitap.record import Interception, Lineage, ModelThought, TokenUsage, ToolResult, ToolUsage, UserPrompt
-from aitap.storage.database import open_database
+from aitap.storage.database import open_database, rows_of
 from aitap.storage.writer import Writer
 
 ANN = "11111111-1111-5111-8111-111111111111"
@@ -79,7 +79,7 @@ def thought(content: str, at: float = T0) -> ModelThought:
 
 
 def rows(database: Database, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    return list(database.execute_sql(sql, parameters))
+    return rows_of(database, sql, parameters)
 
 
 def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
@@ -107,7 +107,7 @@ def other_connection(database: Database) -> sqlite3.Connection:
 class Recording:
     """A writer whose batches are what the test says."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
         self.writer = Writer(database, flush_interval=60.0)
         self.writer.start()
@@ -126,7 +126,8 @@ class Recording:
 
     def row(self, record: Interception) -> dict[str, Any]:
         """The row of an interception, with its metadata decoded."""
-        cursor = self.database.execute_sql("SELECT * FROM aibridge_interceptions WHERE id = ?", (record.id,))
+        sql = f"SELECT * FROM aibridge_interceptions WHERE id = {self.database.param}"
+        cursor = self.database.execute_sql(sql, (record.id,))
         row = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
         return {**row, "metadata": msgspec.json.decode(row["metadata"]) if row["metadata"] else {}}
 

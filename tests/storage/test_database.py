@@ -17,8 +17,11 @@ from playhouse.schema_diff import diff_models
 
 from aitap.storage import database as module
 from aitap.storage.database import StorageError, execute_many, migrate, migration_status, open_database, transaction
+from aitap.storage.homes.sqlite import SqliteHome
 from aitap.storage.models import MODELS, User
 from tests.storage.making import other_connection, rows
+
+pytestmark = pytest.mark.sqlite
 
 
 def error_of(url: str, **options: bool) -> str:
@@ -41,7 +44,7 @@ def test_the_migrations_make_what_the_models_say(database: Database, tmp_path: P
     """Tables, columns, types, nulls and indexes are the same by either road."""
     bare = tmp_path / "models.db"
     bare.touch()
-    by_models = module._connect(bare, read_only=False)
+    by_models = SqliteHome(bare).connect(read_only=False)
     with by_models.bind_ctx(MODELS):
         by_models.create_tables(MODELS, safe=False)
     assert schema(by_models) == schema(database)
@@ -78,7 +81,7 @@ def test_a_missing_database_is_not_made_by_readers(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("url", ["", "aitap.db", "mysql:///x", "sqlite:///", "sqlite://x.db", "postgresql://h/d"])
+@pytest.mark.parametrize("url", ["", "aitap.db", "mysql:///x", "sqlite:///", "sqlite://x.db"])
 def test_what_is_no_database_url_is_said_to_be_none(url: str) -> None:
     assert "sqlite:////absolute/path.db" in error_of(url, migrate=True)
 
@@ -195,13 +198,13 @@ def test_a_read_only_database_refuses_writes_and_sees_what_others_write(database
     reader = open_database(f"sqlite:///{tmp_path}/aitap.db", read_only=True)
     with pytest.raises(OperationalError):
         reader.execute_sql("DELETE FROM users")
-    database.execute_sql("INSERT INTO users VALUES ('u', 'ann', '', NULL, NULL, 0, '2026-01-01')")
+    database.execute_sql("INSERT INTO users VALUES ('u', 'ann', '', NULL, NULL, 0, '2026-01-01', 'local')")
     assert rows(reader, "SELECT username FROM users") == [("ann",)]
     reader.close()
 
 
 def test_a_transaction_that_fails_leaves_nothing_and_names_the_first_cause(database: Database) -> None:
-    sql = "INSERT INTO users VALUES (?, ?, '', NULL, NULL, 0, '2026-01-01')"
+    sql = "INSERT INTO users VALUES (?, ?, '', NULL, NULL, 0, '2026-01-01', 'local')"
     with pytest.raises(IntegrityError), transaction(database):
         execute_many(database, sql, [("u", "ann"), ("v", "ann")])
     assert rows(database, "SELECT count(*) FROM users") == [(0,)]

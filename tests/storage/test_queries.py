@@ -18,6 +18,7 @@ from aitap.record import new_id
 from aitap.storage import models, queries
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter, QueryError
+from tests import postgres
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USERS = [f"00000000-0000-7000-8000-00000000000{n}" for n in range(3)]
@@ -76,17 +77,14 @@ def fill(rows: list[dict[str, Any]]) -> None:
     models.Session.insert_many([session(*key, members) for key, members in groups.items()]).execute()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path}/records.db", migrate=True)
-    yield database
-    database.close()
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, list[dict[str, Any]]]]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def many(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Database, list[dict[str, Any]]]]:
     """A database of 600 rows with many equal times, and the rows as ``iter_interceptions`` must give them."""
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('many')}/records.db", migrate=True)
+    folder = tmp_path_factory.mktemp("many")
+    url = f"sqlite:///{folder}/records.db" if request.param == "sqlite" else postgres.fresh()
+    database = open_database(url, migrate=True)
     dice = random.Random(7)
     rows = [
         interception(
@@ -298,6 +296,7 @@ def test_a_session_has_the_metadata_of_its_first_interception(database: Database
     assert found["metadata"] == {"n": 1}
 
 
+@pytest.mark.sqlite
 def test_sessions_are_exported_while_the_writer_holds_its_lock(database: Database) -> None:
     fill([interception(session_id=f"s{n}") for n in range(3)])
     path = Path(database.database.split(":", 1)[1].split("?")[0].removeprefix("//"))

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from peewee import SqliteDatabase
+from peewee import Database
 
 from aitap.storage import recovery
 from aitap.storage.fields import timestamp_text
@@ -30,13 +30,12 @@ def live_pid() -> int:
     return os.getppid()
 
 
-def left_open(database: SqliteDatabase, **run: Any) -> str:
+def left_open(database: Database, **run: Any) -> str:
     """An open interception of a run of a proxy; the id of the interception."""
     values = {"host": platform.node(), "pid": 1, "beat": time.time(), "ended_at": None, **run}
-    database.execute_sql(
-        "INSERT INTO aitap_proxies (id, host, pid, started_at, heartbeat_at, ended_at) VALUES (77, ?, ?, ?, ?, ?)",
-        (values["host"], values["pid"], timestamp_text(T0), timestamp_text(values["beat"]), values["ended_at"]),
-    )
+    sql = "INSERT INTO aitap_proxies (id, host, pid, started_at, heartbeat_at, ended_at) VALUES (77, ?, ?, ?, ?, ?)"
+    beat = timestamp_text(values["beat"])
+    rows(database, sql, values["host"], values["pid"], timestamp_text(T0), beat, values["ended_at"])
     recording = Recording(database)
     record = interception(T0, None, client_session_id="s")
     recording.batch(record)
@@ -45,47 +44,47 @@ def left_open(database: SqliteDatabase, **run: Any) -> str:
     return record.id
 
 
-def outcome(database: SqliteDatabase) -> str:
+def outcome(database: Database) -> str:
     return str(rows(database, "SELECT outcome FROM aibridge_interceptions")[0][0])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there the heartbeat alone decides")
-def test_a_dead_process_of_this_host_is_gone_at_once(database: SqliteDatabase, dead_pid: int) -> None:
+def test_a_dead_process_of_this_host_is_gone_at_once(database: Database, dead_pid: int) -> None:
     left_open(database, pid=dead_pid)
     assert recovery.mark_interrupted(database) == 1
     assert outcome(database) == "interrupted"
 
 
-def test_a_process_of_our_own_number_is_an_earlier_one(database: SqliteDatabase) -> None:
+def test_a_process_of_our_own_number_is_an_earlier_one(database: Database) -> None:
     left_open(database, pid=os.getpid())
     assert recovery.mark_interrupted(database) == 1
 
 
-def test_a_live_process_of_this_host_is_left_alone(database: SqliteDatabase, live_pid: int) -> None:
+def test_a_live_process_of_this_host_is_left_alone(database: Database, live_pid: int) -> None:
     left_open(database, pid=live_pid)
     assert recovery.mark_interrupted(database) == 0
     assert outcome(database) == "in_flight"
 
 
 @pytest.mark.parametrize(("age", "gone"), [(5.0, 0), (61.0, 1)])
-def test_another_host_lives_by_its_heartbeat(database: SqliteDatabase, age: float, gone: int) -> None:
+def test_another_host_lives_by_its_heartbeat(database: Database, age: float, gone: int) -> None:
     left_open(database, host="elsewhere", beat=time.time() - age)
     assert recovery.mark_interrupted(database) == gone
 
 
-def test_a_run_that_ended_in_good_order_is_gone(database: SqliteDatabase, live_pid: int) -> None:
+def test_a_run_that_ended_in_good_order_is_gone(database: Database, live_pid: int) -> None:
     left_open(database, pid=live_pid, ended_at=timestamp_text(time.time()))
     assert recovery.mark_interrupted(database) == 1
 
 
-def test_an_interception_of_no_known_run_is_closed_at_its_start(database: SqliteDatabase) -> None:
+def test_an_interception_of_no_known_run_is_closed_at_its_start(database: Database) -> None:
     left_open(database)
     database.execute_sql("DELETE FROM aitap_proxies")
     assert recovery.mark_interrupted(database) == 1
     assert rows(database, "SELECT ended_at FROM aibridge_interceptions") == [(timestamp_text(T0),)]
 
 
-def test_the_end_is_the_last_heartbeat_and_the_session_counts_it(database: SqliteDatabase) -> None:
+def test_the_end_is_the_last_heartbeat_and_the_session_counts_it(database: Database) -> None:
     left_open(database, host="elsewhere", beat=T0 + 30)
     recovery.mark_interrupted(database)
     assert rows(database, "SELECT ended_at FROM aibridge_interceptions") == [(timestamp_text(T0 + 30),)]
@@ -102,7 +101,7 @@ def test_what_was_ended_is_never_touched(recording: Recording) -> None:
     assert recording.row(record)["outcome"] == "completed"
 
 
-def test_a_run_taken_for_dead_gives_its_records_their_true_end(database: SqliteDatabase) -> None:
+def test_a_run_taken_for_dead_gives_its_records_their_true_end(database: Database) -> None:
     """...and its session, old and new, counts it once."""
     record_id = left_open(database, host="elsewhere", beat=T0)
     recovery.mark_interrupted(database)
@@ -113,7 +112,7 @@ def test_a_run_taken_for_dead_gives_its_records_their_true_end(database: SqliteD
     assert rows(database, "SELECT session_id, initiator_id, interceptions FROM aitap_sessions") == [("t", ANN, 1)]
 
 
-def test_a_writer_proves_that_it_lives_until_it_takes_its_leave(database: SqliteDatabase) -> None:
+def test_a_writer_proves_that_it_lives_until_it_takes_its_leave(database: Database) -> None:
     begun = timestamp_text(time.time())
     writer = Writer(database)
     writer.start()

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from peewee import SqliteDatabase
+from peewee import Database
 
 from aitap.record import Lineage
 from aitap.storage.database import transaction
@@ -88,12 +89,13 @@ def test_sessions_say_what_is_left_of_them(records: list[tuple[int, str | None]]
         database.close()
 
 
-def sessions_of(database: SqliteDatabase) -> list[tuple[Any, ...]]:
+def sessions_of(database: Database) -> list[tuple[Any, ...]]:
     columns = [field.name for field in Session._meta.sorted_fields if field.name != "models"]
     return rows(database, f"SELECT {', '.join(columns)} FROM aitap_sessions ORDER BY session_id, initiator_id")
 
 
-def test_a_long_session_does_not_make_slices_longer(database: SqliteDatabase) -> None:
+@pytest.mark.sqlite
+def test_a_long_session_does_not_make_slices_longer(database: Database) -> None:
     """The rows that one slice reads do not grow with what is left of the session."""
     work = []
     for count in (50, 2000):
@@ -134,7 +136,7 @@ def test_runs_of_proxies_go_but_for_the_last(recording: Recording) -> None:
     assert rows(recording.database, "SELECT id FROM aitap_proxies") == [(2,)]
 
 
-def filled(database: SqliteDatabase, count: int, before: float, session: str | None = None) -> None:
+def filled(database: Database, count: int, before: float, session: str | None = None) -> None:
     recording = Recording(database)
     for number in range(count):
         recording.writer.submit(whole(before - count + number, client_session_id=session or f"s{number // 10}"))
@@ -142,7 +144,7 @@ def filled(database: SqliteDatabase, count: int, before: float, session: str | N
     recording.writer.close()
 
 
-def test_slices_are_short(database: SqliteDatabase) -> None:
+def test_slices_are_short(database: Database) -> None:
     """Half of them far below the 50 ms that writing may wait; a busy machine may stretch a few."""
     filled(database, 3000, T0)
     times = []
@@ -154,14 +156,14 @@ def test_slices_are_short(database: SqliteDatabase) -> None:
     assert sorted(times)[len(times) // 2] < 0.05
 
 
-def test_a_slow_disk_gets_smaller_slices(database: SqliteDatabase, monkeypatch: Any) -> None:
+def test_a_slow_disk_gets_smaller_slices(database: Database, monkeypatch: Any) -> None:
     filled(database, 300, T0)
     clock = iter(range(10**6))
     monkeypatch.setattr("aitap.storage.retention.time.perf_counter", lambda: next(clock) * 1.0)
     assert list(prune_slices(database, T0))[:4] == [16, 1, 1, 1]
 
 
-def test_the_writer_prunes_at_its_start_and_while_records_come(database: SqliteDatabase) -> None:
+def test_the_writer_prunes_at_its_start_and_while_records_come(database: Database) -> None:
     filled(database, 2000, time.time() - 3600)
     writer = Writer(database, flush_interval=0.0, retention=1800.0)
     writer.start()
@@ -183,7 +185,7 @@ def test_the_writer_prunes_at_its_start_and_while_records_come(database: SqliteD
     assert writer.close()
 
 
-def test_the_writer_prunes_again_after_the_interval(database: SqliteDatabase) -> None:
+def test_the_writer_prunes_again_after_the_interval(database: Database) -> None:
     writer = Writer(database, flush_interval=0.0, retention=3600.0, retention_interval=0.01)
     writer.start()
     writer.submit(interception(time.time() - 7200))
@@ -197,7 +199,7 @@ def test_a_thousand_years_are_for_ever(recording: Recording) -> None:
     assert prune(recording.database, time.time() - 1e12) == prunable(recording.database, float("-inf")) == 0
 
 
-def test_without_retention_nothing_goes(database: SqliteDatabase) -> None:
+def test_without_retention_nothing_goes(database: Database) -> None:
     writer = Writer(database, flush_interval=0.0, retention=0.0, retention_interval=0.01)
     writer.start()
     writer.submit(interception(T0))

@@ -14,15 +14,18 @@ from aitap.storage import models
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter
 from aitap.storage.search import KEYS, SearchError, filter_from, parse_moment, terms
+from tests import postgres
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANN = "019ab3de-0000-7000-8000-000000000001"
 LOCAL = ("019ab3de-0000-7000-8000-00000000000a", "local name")
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('search')}/records.db", migrate=True)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    folder = tmp_path_factory.mktemp("search")
+    url = f"sqlite:///{folder}/records.db" if request.param == "sqlite" else postgres.fresh()
+    database = open_database(url, migrate=True)
     models.User.insert(id=ANN, username="ann", created_at=NOW).execute()
     yield database
     database.close()

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +19,11 @@ from tests.storage.making import ANN, BEN, T0, Recording, database_in, intercept
 
 def session(recording: Recording, session_id: str = "s", initiator: str = ANN) -> dict[str, Any]:
     cursor = recording.database.execute_sql(
-        "SELECT * FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?", (session_id, initiator)
+        "SELECT * FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?".replace("?", recording.database.param),
+        (session_id, initiator),
     )
-    return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+    row = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+    return row | {name: msgspec.json.decode(row[name]) for name in ("providers", "models")}
 
 
 def test_a_row_sums_up_its_session(recording: Recording) -> None:
@@ -43,8 +46,8 @@ def test_a_row_sums_up_its_session(recording: Recording) -> None:
         "session_id": "s",
         "initiator_id": ANN,
         "client": "SDK",
-        "providers": '["anthropic"]',
-        "models": '["claude-opus-4-8","z-model"]',
+        "providers": ["anthropic"],
+        "models": ["claude-opus-4-8", "z-model"],
         "started_at": timestamp_text(T0),
         "ended_at": timestamp_text(T0 + 7),
         "last_active_at": timestamp_text(T0 + 1),

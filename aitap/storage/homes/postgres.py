@@ -1,0 +1,136 @@
+"""A PostgreSQL server, or a CockroachDB cluster, by psycopg 3.
+
+Writers of all proxies take turns: a transaction begins with an advisory lock, so that sums that are read
+and written back cannot miss each other, and no two of them wait for each other crosswise. (CockroachDB
+has no such lock and needs none: its transactions are serialisable, and one that lost is tried again.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from peewee import PostgresqlDatabase
+
+from aitap.storage.homes.home import StorageError
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+__all__ = ["PostgresHome"]
+
+_LOCK = 0x6169746170
+"""Of this program alone among those that use the database: ``aitap`` in ASCII."""
+_SECONDS = 10
+_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c lock_timeout=30000"
+)
+
+
+class PostgresHome:
+    """A :class:`aitap.storage.homes.home.Home`."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018 - raises for one that is none
+        except ValueError as error:
+            raise StorageError(f"cannot read the database URL: {error}; write postgresql://user@host/name") from None
+        self._cockroach = parts.scheme == "cockroachdb"
+        self._url = urlunsplit(parts._replace(scheme="postgresql"))
+        user, at, place = parts.netloc.rpartition("@")
+        self.name = urlunsplit(("postgresql", f"{user.partition(':')[0]}{at}{place}", parts.path, "", ""))
+
+    def prepare(self, *, create: bool) -> None:  # noqa: ARG002 - nothing to create
+        """See :class:`aitap.storage.homes.home.Home`: the server's administrator makes databases."""
+        try:
+            import psycopg  # noqa: F401, PLC0415 - an extra
+        except ImportError:
+            raise StorageError("PostgreSQL needs a driver: pip install 'aitap[postgres]'") from None
+
+    def connect(self, *, read_only: bool) -> Database:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        options = _OPTIONS + (" -c default_transaction_read_only=on" if read_only else "")
+        kind: Any = _cockroach() if self._cockroach else _Postgres
+        database = kind(
+            self._url,
+            prefer_psycopg3=True,
+            connect_timeout=_SECONDS,
+            application_name="aitap",
+            options=options,
+            # A server that vanished is noticed, and the batch tried elsewhere, within half a minute.
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+        database.aitap_home = self
+        database.connect()
+        return database  # type: ignore[no-any-return]
+
+    def lock(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        if not self._cockroach:
+            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+    def back_up(self, database: Database, pending: str) -> None:
+        """See :class:`aitap.storage.homes.home.Home`: the server has its own, and migrations undo as a whole."""
+
+    def advice(self, reason: str) -> str:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        reason = " ".join(reason.split())
+        for words, advice in (
+            ("password authentication failed", "the server refuses user or password; check AITAP_DATABASE_URL"),
+            ("does not exist", "check user and database name in AITAP_DATABASE_URL, or create them on the server"),
+            ("onnection refused", "nobody listens there; check host and port in AITAP_DATABASE_URL"),
+            ("permission denied", "the user may not do that; grant it the schema, or own the database"),
+            ("read-only", "the server takes no writes; connect to the primary"),
+        ):
+            if words in reason:
+                return f"{advice} ({reason[:200]})"
+        return reason[:300]
+
+
+class _AsText:
+    """Gives moments, ids and JSON as the text that SQLite would give, and makes plain tables."""
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]
+        _register(connection)
+        return connection
+
+    def create_tables(self, models: Any, **options: Any) -> None:
+        clustered = [model for model in models if model._meta.without_rowid]
+        for model in clustered:
+            model._meta.without_rowid = False
+        try:
+            super().create_tables(models, **options)  # type: ignore[misc]
+        finally:
+            for model in clustered:
+                model._meta.without_rowid = True
+
+
+class _Postgres(_AsText, PostgresqlDatabase):
+    pass
+
+
+def _cockroach() -> Any:
+    from playhouse.cockroachdb import CockroachDatabase  # noqa: PLC0415 - needs the extra
+
+    return type("_Cockroach", (_AsText, CockroachDatabase), {})
+
+
+def _register(connection: Any) -> None:
+    from psycopg.adapt import Loader  # noqa: PLC0415 - an extra
+    from psycopg.types.string import TextLoader  # noqa: PLC0415
+
+    class Moment(Loader):
+        """``2026-11-20 16:11:35.12+00`` as :func:`aitap.storage.fields.timestamp_text` writes it."""
+
+        def load(self, data: Any) -> str:
+            text = bytes(data).decode()
+            moment, fraction = text[:19], text[19:-3]
+            return f"{moment}{(fraction or '.').ljust(7, '0')}+00:00"
+
+    connection.adapters.register_loader("timestamptz", Moment)
+    for name in ("uuid", "json", "jsonb"):
+        connection.adapters.register_loader(name, TextLoader)

@@ -1,0 +1,132 @@
+"""An SQLite file: made readable by its owner alone, in WAL mode, copied before its schema changes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peewee
+from peewee import SqliteDatabase
+
+from aitap.storage.homes.home import StorageError
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+__all__ = ["SqliteHome"]
+
+_BUSY_SECONDS = 5.0
+_PRAGMAS = {
+    "journal_mode": "wal",
+    # In WAL a power cut may take the last commits, never the database's soundness; a killed process takes nothing.
+    "synchronous": "normal",
+    # Without it a WAL that one long reader let grow keeps its size for ever.
+    "journal_size_limit": 64 << 20,
+    "cache_size": -16384,
+}
+
+
+class SqliteHome:
+    """A :class:`aitap.storage.homes.home.Home`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = str(path)
+
+    @classmethod
+    def of_url(cls, url: str) -> SqliteHome:
+        """The file of ``sqlite:////absolute/path.db``. Raises :class:`StorageError` for another URL."""
+        scheme, separator, path = url.partition(":///")
+        if scheme != "sqlite" or not separator or not path:
+            raise StorageError(
+                f"cannot open {url.partition('://')[0]!r} databases: write sqlite:////absolute/path.db "
+                "or postgresql://user:password@host/name"
+            )
+        return cls(Path(path))
+
+    @classmethod
+    def of_database(cls, database: Database) -> SqliteHome:
+        """The file that a database was opened from."""
+        rows = database.execute_sql("PRAGMA database_list").fetchall()
+        return cls(next(Path(file) for _, name, file in rows if name == "main"))
+
+    def prepare(self, *, create: bool) -> None:
+        """See :class:`aitap.storage.homes.home.Home`. The records hold what people typed: nobody else may read them."""
+        path = self._path
+        if not create:
+            if not path.exists():
+                raise StorageError(
+                    f"no database at {path}: start the proxy with `aitap run` first, "
+                    "or set AITAP_DATABASE_URL to where it is"
+                )
+            return
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StorageError(
+                f"cannot create {path}: {error.strerror}; set AITAP_DATABASE_URL to another place"
+            ) from None
+
+    def connect(self, *, read_only: bool) -> Database:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        # As a URI, so that SQLite never makes the file by itself: one that went away is an error, not an empty start.
+        database: Any = SqliteDatabase(
+            f"{self._path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
+            pragmas=None if read_only else _PRAGMAS,
+            timeout=_BUSY_SECONDS,
+            lock_type="IMMEDIATE",
+            uri=True,
+        )
+        database.aitap_home = self
+        _when_not_busy(database.connect)
+        return database  # type: ignore[no-any-return]
+
+    def lock(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`: ``BEGIN IMMEDIATE`` has it already."""
+
+    def back_up(self, database: Database, pending: str) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        path = self._path
+        copy = path.with_name(f"{path.name}.before-{pending}")
+        partial = copy.with_name(copy.name + ".partial")
+        try:
+            partial.unlink(missing_ok=True)
+            os.close(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600))
+            with contextlib.closing(sqlite3.connect(partial)) as target:
+                database.connection().backup(target)
+            partial.replace(copy)
+        except (OSError, sqlite3.Error) as error:
+            partial.unlink(missing_ok=True)
+            raise StorageError(f"cannot copy {path} to {copy.name} before the upgrade: {error}") from None
+
+    def advice(self, reason: str) -> str:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        for words, advice in (
+            ("not a database", "it is not a database; set AITAP_DATABASE_URL to another file"),
+            ("malformed", "it is damaged; restore a copy or move it away"),
+            ("unable to open", "it cannot be opened; check that it is a file and that you may read and write it"),
+            ("readonly", "it is read-only; check the permissions of the file and its folder"),
+            ("locked", "another program holds it locked; stop that and try again"),
+            ("full", "the disk is full; make room and try again"),
+        ):
+            if words in reason:
+                return advice
+        return reason
+
+
+def _when_not_busy(connect: Any) -> None:
+    # The switch to WAL does not wait for other connections by itself.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connect()
+            return
+        except peewee.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

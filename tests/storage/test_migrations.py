@@ -1,0 +1,124 @@
+"""A database of an older version keeps what it holds when it is brought to a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import Database
+from playhouse.migrations import Runner
+
+from aitap.record import new_id
+from aitap.storage import database as opening
+from aitap.storage.database import execute_many, rows_of, transaction
+from aitap.storage.fields import timestamp_text
+from aitap.storage.homes import home_of
+from tests import postgres
+from tests.storage.making import ANN, BEN, T0
+
+Older = Callable[[str], Database]
+
+INTERCEPTION = {
+    "initiator_id": ANN,
+    "provider": "anthropic",
+    "provider_name": "anthropic",
+    "model": "m",
+    "session_id": "s",
+    "started_at": timestamp_text(T0),
+    "ended_at": timestamp_text(T0 + 1),
+    "credential_kind": "centralized",
+    "credential_hint": "",
+    "api": "anthropic.messages",
+    "method": "POST",
+    "host": "api.anthropic.com",
+    "path": "/",
+    "http_version": "HTTP/1.1",
+    "streaming": False,
+    "request_bytes": 0,
+    "response_bytes": 0,
+    "outcome": "completed",
+    "purpose": "conversation",
+    "capture": "minimal",
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Older]:
+    """Makes a database whose last migration is the one that is named."""
+    url = f"sqlite:///{tmp_path}/a.db" if request.param == "sqlite" else postgres.fresh(empty=True)
+    made: list[Database] = []
+
+    def make(last: str) -> Database:
+        home = home_of(url)
+        home.prepare(create=True)
+        database = home.connect(read_only=False)
+        made.append(database)
+        with transaction(database):
+            Runner(database, str(opening._MIGRATIONS), opening._LEDGER).up(last)
+        return database
+
+    yield make
+    for database in made:
+        database.close()
+    if request.param == "postgresql":
+        postgres.drop(url)
+
+
+def upgrade(database: Database, name: str) -> None:
+    with transaction(database):
+        assert Runner(database, str(opening._MIGRATIONS), opening._LEDGER).up(name) == [name]
+
+
+def insert(database: Database, table: str, **values: Any) -> None:
+    sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES {opening.question_marks(len(values))}"
+    execute_many(database, sql, [tuple(values.values())])
+
+
+def test_0003_counts_what_was_recorded_before(older: Older) -> None:
+    """Ended interceptions have their hosts after the upgrade; what has not ended is counted when it does."""
+    database = older("0002_contents")
+    for number, client in enumerate((None, "Codex", "Codex")):
+        at = timestamp_text(T0 + number)
+        insert(
+            database,
+            "aibridge_interceptions",
+            **(INTERCEPTION | {"id": new_id(), "client": client, "started_at": at}),
+        )
+    insert(database, "aibridge_interceptions", **(INTERCEPTION | {"id": new_id(), "ended_at": None}))
+    upgrade(database, "0003_hosts")
+    found = "SELECT host, mode, client, first_seen, last_seen, interceptions FROM aitap_hosts ORDER BY client"
+    assert rows_of(database, found) == [
+        ("api.anthropic.com", "decrypted", "", timestamp_text(T0), timestamp_text(T0), 1),
+        ("api.anthropic.com", "decrypted", "Codex", timestamp_text(T0 + 1), timestamp_text(T0 + 2), 2),
+    ]
+
+
+def test_0004_keeps_hosts_and_users(older: Older) -> None:
+    """What was counted stays counted, without an address and with nothing tunnelled; users are known from here."""
+    database = older("0003_hosts")
+    seen = {"first_seen": timestamp_text(T0), "last_seen": timestamp_text(T0 + 1)}
+    for initiator, client, count in ((ANN, "Codex", 7), (ANN, "", 1), (BEN, "Codex", 2)):
+        insert(
+            database,
+            "aitap_hosts",
+            host="api.openai.com",
+            mode="decrypted",
+            provider="openai",
+            provider_name="openai",
+            initiator_id=initiator,
+            client=client,
+            interceptions=count,
+            **seen,
+        )
+    insert(database, "users", id=ANN, username="ann", name="Ann", deleted=False, created_at=timestamp_text(T0))
+    before = rows_of(database, "SELECT * FROM aitap_hosts ORDER BY initiator_id, client")
+    upgrade(database, "0004_access")
+    old = "host, mode, provider, provider_name, initiator_id, client, first_seen, last_seen, interceptions"
+    assert rows_of(database, f"SELECT {old} FROM aitap_hosts ORDER BY initiator_id, client") == before
+    new = "client_address, connections, bytes_sent, bytes_received, refusals, error"
+    assert rows_of(database, f"SELECT DISTINCT {new} FROM aitap_hosts") == [("", 0, 0, 0, 0, "")]
+    assert rows_of(database, "SELECT id, username, name, source FROM users") == [(ANN, "ann", "Ann", "local")]
+    assert rows_of(database, "SELECT name, version FROM aitap_changes") == [("access", 0), ("contents", 0)]
+    assert "aitap_hosts_before" not in database.get_tables()
