@@ -94,6 +94,10 @@ class TokenUsage(msgspec.Struct, kw_only=True):
     metadata: dict[str, Any] = {}
     """Every further counter the provider sent, flat and numeric; ``partial: true`` on a cut stream."""
     provider_model: str | None = None
+    cost_micros: int | None = None
+    """Millionths of a US dollar at list price; storage fills it in. ``None`` where it is not known, never 0."""
+    price_book: str | None = None
+    """The version of the prices that were asked; storage fills it in."""
     created_at: float
     id: str = msgspec.field(default_factory=new_id)
 
@@ -311,10 +315,10 @@ class HostSeen(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """A request to an AI host that is no call of a model. Told to observers, never stored."""
+    """A request that is no call of a model: to an AI host, or a first word to an MCP server. Never stored."""
 
     provider: str
-    """The instance: the name of the provider table's row."""
+    """The instance: the name of the provider table's row; empty where the host is in no table."""
     method: str
     host: str
     path: str
@@ -326,3 +330,10 @@ class Passed(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     initiator_id: str
     traceparent: str = ""
     tracestate: str = ""
+    question: bytes = b""
+    """The body, where it asks an MCP server who it is or which tools it has; else empty."""
+    answer: bytes = b""
+    """What came back to that, coded as ``answer_coding`` (Content-Encoding) says."""
+    answer_coding: str = ""
+    session: str = ""
+    """``Mcp-Session-Id``, which an answer to ``initialize`` may give and later requests then repeat."""

@@ -3,7 +3,8 @@
 A field of :class:`Settings` is at the same time the mitmproxy option ``aitap_<name>``, the
 environment variable ``AITAP_<NAME>``, the key ``<name>`` in ``aitap.toml`` and the default; that is
 also the order in which they are asked. A name nobody knows is an error that says which one is near.
-``providers`` alone is no text: a user's own rows of the provider table, which only the file can give.
+``providers``, ``rules`` and ``addresses`` alone are no text: a user's own rows of the provider table, the rules of
+the policy and who comes from which network, which only the file can give.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from aitap.access.address_table import AddressError, AddressRow, address_rows
+from aitap.access.policy_rows import PolicyRow, PolicyRowError, own_rules
 from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
 
 if TYPE_CHECKING:
@@ -34,7 +37,13 @@ class SettingsError(ValueError):
 Auth = Literal["auto", "required", "none"]
 Decrypt = Literal["all", "providers", "observe"]
 PolicyMode = Literal["off", "warn", "enforce"]
+LogFormat = Literal["json", "logfmt", "human"]
+TraceNames = Literal["genai", "reference"]
 
+_NO_SETTINGS = {"AITAP_CONFIG", "AITAP_PROXY"}
+"""Variables that say where the settings are, and which proxy a client is set up for."""
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -65,8 +74,8 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def database_url(text: str) -> str:
     """A database URL whose scheme we have a driver for. Raises ``ValueError`` otherwise."""
     scheme, separator, _ = text.partition("://")
-    if not separator or scheme != "sqlite":
-        raise ValueError("write sqlite:////absolute/path.db")
+    if not separator or scheme not in ("sqlite", "postgresql", "postgres", "cockroachdb"):
+        raise ValueError("write sqlite:////absolute/path.db or postgresql://user:password@host/name")
     return text
 
 
@@ -104,6 +113,28 @@ def count(text: str) -> int:
     return int(text)
 
 
+def boolean(text: str) -> bool:
+    """``true`` or ``false``, and what people write for them. Raises ``ValueError`` for anything else."""
+    word = text.strip().lower()
+    if word not in _BOOLEANS:
+        raise ValueError("write true or false")
+    return _BOOLEANS[word]
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """Host and port of ``host:port``, ``[::1]:port`` or ``:port`` (every address); empty for none.
+
+    Raises ``ValueError`` for anything else.
+    """
+    if not text.strip():
+        return None
+    host, colon, port = text.strip().rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in bare and bare == host):
+        raise ValueError("write an address and a port, such as 127.0.0.1:9464")
+    return bare, int(port)
+
+
 def data_folder() -> Path:
     """Where this user's data lives by the customs of the operating system."""
     if sys.platform == "win32":
@@ -133,7 +164,7 @@ class Settings:
 
     database_url: str = _setting(
         lambda: f"sqlite:///{data_folder() / 'aitap.db'}",
-        "Where records go: sqlite:////absolute/path.db.",
+        "Where records go: sqlite:////absolute/path.db, or postgresql://user:password@host/name.",
         database_url,
     )
     retention: float = _setting(
@@ -181,11 +212,44 @@ class Settings:
     connection_limit: int = _setting("0", "How many connections a user may have open; 0 for any number.", count)
     policy: PolicyMode = _setting(  # noqa: RUF009
         "off",
-        "What the [[policy]] rules of aitap.toml do: off, warn (record what would be refused) or enforce.",
+        "What the [[rule]] tables of aitap.toml do: off, warn (record what would be refused) or enforce.",
         one_of("off", "warn", "enforce"),
+    )
+    structured_logging: bool = _setting(
+        "false", "Whether each record is also told in the log, a line for each thing known of it.", boolean
+    )
+    log_format: LogFormat = _setting(  # noqa: RUF009
+        "json", "The form of these lines: json, logfmt or human.", one_of("json", "logfmt", "human")
+    )
+    log_to: str = _setting("stderr", "Where these lines go: stderr, otlp (a collector), or the path of a file.")
+    log_size: int = _setting("100m", "A log file longer than this is put aside, such as 100m; 0 for any length.", size)
+    log_files: int = _setting("5", "How many log files that were put aside are kept.", count)
+    metrics_listen: tuple[str, int] | None = _setting(
+        "",
+        "Where Prometheus finds the metrics, and others /healthz and /readyz: 127.0.0.1:9464, say. Whoever reaches "
+        "it may read them.",
+        address,
+    )
+    metrics_otlp: bool = _setting("false", "Whether the metrics go to an OpenTelemetry collector.", boolean)
+    metrics_compatible: bool = _setting(
+        "false", "Whether the metrics are also given under the names that begin with coder_ai_gateway_.", boolean
+    )
+    trace_enable: bool = _setting(
+        "false", "Whether each record also goes to an OpenTelemetry collector as a trace; OTEL_* say where.", boolean
+    )
+    trace_logs: bool = _setting("false", "Whether the log's lines are also events of the trace's spans.", boolean)
+    trace_names: TraceNames = _setting(  # noqa: RUF009
+        "genai",
+        "The name of the span that is the call of the model: genai (chat MODEL) or reference "
+        "(Intercept.ProcessRequest.Upstream).",
+        one_of("genai", "reference"),
     )
     providers: tuple[ProviderRow, ...] = ()
     """``[[provider]]`` in ``aitap.toml``: hosts beside the built-in ones, asked before them."""
+    rules: tuple[PolicyRow, ...] = ()
+    """``[[rule]]`` in ``aitap.toml``: which calls are allowed, the first that fits decides."""
+    addresses: tuple[AddressRow, ...] = ()
+    """``[[address]]`` in ``aitap.toml``: who comes from which network."""
 
 
 SETTINGS = {field.name: field for field in dataclasses.fields(Settings) if field.metadata}
@@ -212,28 +276,36 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
-def _from_file(path: Path) -> tuple[dict[str, str], tuple[ProviderRow, ...]]:
+_TABLES = ("provider", "rule", "address")
+
+
+def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """The texts of the file, and what its tables make of fields."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from None
     try:
         providers = own_rows(table.pop("provider", []))
-    except ProviderRowError as error:
+        rules = own_rules(table.pop("rule", []), providers)
+        addresses = address_rows(table.pop("address", []))
+    except (ProviderRowError, PolicyRowError, AddressError) as error:
         raise SettingsError(f"{path}: {error}") from None
+    if isinstance(table.get("policy"), list):
+        raise SettingsError(f"{path}: write the rules as [[rule]]; policy is off, warn or enforce")
     for name in table:
         if name not in SETTINGS:
-            near = _nearest(name, (*SETTINGS, "provider"))
+            near = _nearest(name, (*SETTINGS, *_TABLES))
             raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {near!r}?")
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
-    return texts, providers
+    return texts, {"providers": providers, "rules": rules, "addresses": addresses}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     known = {f"AITAP_{name.upper()}": name for name in SETTINGS}
     found = {}
     for variable, value in environ.items():
-        if not variable.startswith("AITAP_") or variable == "AITAP_CONFIG":
+        if not variable.startswith("AITAP_") or variable in _NO_SETTINGS:
             continue
         if variable not in known:
             raise SettingsError(f"unknown variable {variable}, did you mean {_nearest(variable, known)}?")
@@ -255,13 +327,13 @@ def load(options: Mapping[str, str | None] | None = None, environ: Mapping[str, 
     Raises :class:`SettingsError` for an unknown name or a value that does not parse.
     """
     path = config_file(environ)
-    in_file, providers = _from_file(path) if path else ({}, ())
+    in_file, tables = _from_file(path) if path else ({}, {})
     sources: list[tuple[str, dict[str, str]]] = [
         ("option", {name: value for name, value in (options or {}).items() if value is not None}),
         ("environment", _from_environment(environ)),
         (str(path), in_file),
     ]
-    values: dict[str, Any] = {"providers": providers}
+    values: dict[str, Any] = tables
     for name, field in SETTINGS.items():
         default = field.metadata["text"]
         origin, text = next(

@@ -41,7 +41,7 @@ def test_ids_are_all_different_and_sort_by_the_time_they_were_made() -> None:
 
 @pytest.mark.parametrize(("struct", "model"), TABLES)
 def test_names_of_fields_are_names_of_columns(struct: type[msgspec.Struct], model: type[models.Table]) -> None:
-    fields = set(struct.__struct_fields__) - CHILDREN - {"lineage", "contents"}
+    fields = set(struct.__struct_fields__) - CHILDREN - {"lineage", "wire", "contents"}
     assert fields == set(model._meta.fields) - FILLED_BY_STORAGE
 
 

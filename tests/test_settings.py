@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitap import settings
-from aitap.settings import SETTINGS, Settings, SettingsError, check_options, config_file, duration, load
+from aitap.settings import (
+    SETTINGS,
+    Settings,
+    SettingsError,
+    address,
+    boolean,
+    check_options,
+    config_file,
+    duration,
+    load,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +55,7 @@ def test_option_beats_environment_beats_file_beats_default(folders: Path) -> Non
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_has_a_help_text_and_a_default_that_parses(name: str) -> None:
     assert SETTINGS[name].metadata["help"].endswith(".")
-    assert getattr(load(environ={}), name) is not None
+    assert hasattr(load(environ={}), name)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +154,30 @@ def test_contents_are_kept_only_where_asked_for_and_then_as_long_as_their_record
     assert (load(environ={}).capture, load(environ={}).content_retention) == ("metadata+prompt", 0.0)
     found = load({"capture": "full", "content_retention": "7d"}, {})
     assert (found.capture, found.content_retention) == ("full", 7 * 86400.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "means"), [("true", True), ("On", True), (" 1 ", True), ("no", False), ("off", False)]
+)
+def test_what_people_write_for_true_and_false(text: str, means: bool) -> None:
+    assert boolean(text) is means
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:0", ("::1", 0)),
+        (":80", ("", 80)),
+        ("localhost:1", ("localhost", 1)),
+        ("", None),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, means: tuple[str, int] | None) -> None:
+    assert address(text) == means
+
+
+@pytest.mark.parametrize("text", ["9464", "localhost", "::1:80", "host:99999", "host:port"])
+def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9464"):
+        address(text)

@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions, http
 
+from aitap.access.decisions import POLICY
 from aitap.access.directory import Directory
 from aitap.access.identity import local_identity
 from aitap.access.peers import Peers
 from aitap.access.startup import Startup
+from aitap.capture.called import called
 from aitap.capture.endings import gone_by_client
 from aitap.capture.line import RecorderLine
 from aitap.capture.recorder import RecorderSettings
 from aitap.capture.relay import TICK, Head, Relay, RelayedExchange, RelayedSocket
 from aitap.capture.routes import Route, Router
+from aitap.observe.proxy_stats import ProxyStats
+from aitap.observe.settings import observe_settings
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.users import ensure_user
@@ -69,6 +73,8 @@ class Recorder:
         self._identity = local_identity()
         self._directory: Directory | None = None
         self.line: RecorderLine | None = None
+        self._stats: ProxyStats | None = None
+        self._traced = False
         self.relay: Relay | None = None
         self._started = False
         self._router = Router()
@@ -113,6 +119,7 @@ class Recorder:
         ensure_user(database, self._identity.user_id, self._identity.username)
         database.close()  # the recorder has connections of its own
         self._router = Router(settings.providers)
+        observed = observe_settings(settings)
         loop = asyncio.get_running_loop()
         self.line = RecorderLine(
             RecorderSettings(
@@ -122,6 +129,7 @@ class Recorder:
                 retention=settings.retention,
                 content_retention=settings.content_retention,
                 flush_interval=settings.flush_interval,
+                observe=observed,
             ),
             loop,
         )
@@ -131,6 +139,10 @@ class Recorder:
         startup = Startup(settings, self._router, self.relay, self._directory, loop)
         for part in self._parts:
             part.start(startup)
+        self._traced = observed.trace_enable
+        if observed.metrics:
+            self._stats = ProxyStats(self.relay.stats, loop.call_later, self._counters, self._parts)
+            self._stats.start(self)
         # What is there by now lives as long as the proxy: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -145,11 +157,26 @@ class Recorder:
             part.stop()
         if self._directory is not None:
             self._directory.stop()
+        if self._stats is not None:
+            self._stats.stop()
         self.relay = self.line = None
         relay.flush()
         if not line.close(15) or relay.refused:
             lost = relay.refused + line.report.get("lost", 0) + line.report.get("queued", 0)
             logger.error("aitap: records were lost: %s", lost or "an unknown number")
+
+    def _counters(self) -> dict[str, int]:
+        """What this process counts, for the metrics."""
+        relay, line = self.relay, self.line
+        if relay is None or line is None:
+            return {}
+        return {
+            "hook_errors": self.hook_errors + relay.faults,
+            "unrecorded": relay.refused,
+            "restarts": line.deaths,
+            "dropped": line.dropped,
+            "waiting": line.waiting,
+        }
 
     # Life of an exchange
 
@@ -158,30 +185,15 @@ class Recorder:
         """Is this a call of a model? The answer must come before other scripts change where it goes."""
         if not self._started:
             self.running()  # a replay may be on its way before mitmproxy says that it runs
-        request = flow.request
-        data = request.data  # as it came: the properties of a request decode it anew each time
-        post = data.method == b"POST"
-        if self.relay is None or not (post or data.method == b"GET"):
-            return
-        path, _, query = data.path.decode("utf-8", "replace").partition("?")
-        host, port = data.host, data.port
-        # The Host header is asked last: it is dear to read, and differs only where traffic was redirected.
-        route = self._router.route(host.lower(), path, port)
-        if route is None and (sni := flow.client_conn.sni):
-            host, route = sni, self._router.route(sni.lower(), path, port)
-        if route is None and (named := request.pretty_host) != data.host:
-            host, route = named, self._router.route(named.lower(), path, port)
-        if route is None and post:
-            route = self._router.guess(host.lower(), path, port)
-        if route is None:
+        if self.relay is None or (call := called(self._router, flow)) is None:
             return
         peer = self.peers.find(flow.client_conn)
         identity = peer.identity if peer is not None and peer.identity is not None else self._identity
-        head = functools.partial(_head, route, data, (host.lower(), path, query), identity)
-        if post:
-            if not route.socket_only and (exchange := self.relay.exchange(head)):
+        head = functools.partial(_head, call.route, flow.request.data, (call.host, call.path, call.query), identity)
+        if call.post:
+            if exchange := self.relay.exchange(head):
                 self._exchanges[flow.id] = exchange
-        elif request.headers.get("upgrade", "").lower() == "websocket" and (socket := self.relay.socket(head)):
+        elif socket := self.relay.socket(head):
             self._sockets[flow.id] = socket
 
     @_harmless
@@ -189,7 +201,10 @@ class Recorder:
         """The body is whole (mitmproxy holds it); it is taken by reference."""
         exchange = self._exchanges.get(flow.id)
         if exchange is not None:
-            exchange.begin(flow.request.data.content or b"", time.time())
+            at = time.time()
+            exchange.begin(flow.request.data.content or b"", at)
+            if decision := flow.metadata.get(POLICY):
+                exchange.note({"policy": decision}, at)
 
     @_harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -203,6 +218,8 @@ class Recorder:
                 response.stream = True
             return
         exchange.respond(response.status_code, response.headers.fields, time.time())
+        if self._traced:
+            _tell_connection(exchange, flow)
         earlier = response.stream
         response.stream = _after(earlier, exchange.tap()) if callable(earlier) else exchange.tap()
 
@@ -227,6 +244,8 @@ class Recorder:
         message = flow.websocket.messages[-1]
         if message.is_text:
             socket.message(message.content, message.timestamp, from_client=message.from_client)
+            if decision := flow.metadata.pop(POLICY, None):
+                socket.note({"policy": decision}, message.timestamp)
         del flow.websocket.messages[:-1]
 
     @_harmless
@@ -249,6 +268,14 @@ class Recorder:
 
 def _settings() -> Settings:
     return load({name: getattr(ctx.options, f"aitap_{name}") for name in SETTINGS})
+
+
+def _tell_connection(exchange: RelayedExchange, flow: http.HTTPFlow) -> None:
+    """When the connection to the provider was begun and could be used, for the trace."""
+    server = flow.server_conn
+    begun, ready = server.timestamp_start, server.timestamp_tls_setup or server.timestamp_tcp_setup
+    if begun is not None and ready is not None:
+        exchange.connected(begun, ready, time.time(), reused=ready <= flow.request.timestamp_start)
 
 
 def _is_long(response: http.Response) -> bool:

@@ -19,6 +19,7 @@ __all__ = ["Client", "Clients"]
 
 Headers = Mapping[str, str]
 Source = Callable[[Headers, RequestFacts], str | None]
+_NO_FACTS = RequestFacts()
 
 
 class Client(msgspec.Struct):
@@ -176,6 +177,14 @@ class Clients:
         if rule is not None:
             client.purpose, client.purpose_reason = rule.purpose, rule.reason
         return client
+
+    def named(self, headers: Headers) -> str | None:
+        """The client's name as far as the headers tell it.
+
+        A client whose only mark is its system text has the name of the library it stands on.
+        """
+        row, _ = self._row(headers, _NO_FACTS)
+        return row.name if row is not None else None
 
     def _purpose(self, client: str | None, headers: Headers, facts: RequestFacts) -> _PurposeRule | None:
         has_tools, max_tokens, prewarm, bodies = facts.has_tools, facts.max_tokens, facts.prewarm, facts.body_ids

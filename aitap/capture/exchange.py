@@ -30,6 +30,12 @@ class _Noted(msgspec.Struct, frozen=True):
     metadata: dict[str, Any]
 
 
+class _Connected(msgspec.Struct, frozen=True):
+    started_at: float
+    ready_at: float
+    reused: bool
+
+
 class _Ended(msgspec.Struct, frozen=True):
     failure: str | None = None
     cancelled: bool = False
@@ -54,6 +60,10 @@ class Exchange:
     def note(self, metadata: dict[str, Any], at: float) -> None:
         """What the record's metadata shall say besides."""
         self._pipeline.put((self, _Noted(metadata), at))
+
+    def connected(self, started_at: float, ready_at: float, at: float, *, reused: bool) -> None:
+        """How the connection to the provider came about."""
+        self._pipeline.put((self, _Connected(started_at, ready_at, reused), at))
 
     def respond(self, status: int, headers: Any, at: float) -> None:
         """The response's head; ``headers`` are raw fields, read later."""
@@ -84,6 +94,11 @@ class Exchange:
         elif what.__class__ is _Noted:
             if recording is not None:
                 recording.record.metadata.update(what.metadata)
+        elif what.__class__ is _Connected:
+            if recording is not None:
+                wire = recording.record.wire
+                wire.connect_started_at, wire.connected_at = what.started_at, what.ready_at
+                wire.connection_reused = what.reused
         elif recording is not None:
             self._recording = None
             self._over = True

@@ -74,6 +74,11 @@ class RecorderLine:
         self._loop.add_reader(ours, self._hear)
         self._queue(self._encode(self._settings))
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that the recorder has not taken yet."""
+        return self._bytes
+
     def send(self, items: list[Any]) -> None:
         """Hand over; what the kernel does not take at once waits. Without a recorder it is lost, and counted."""
         if not self._up:

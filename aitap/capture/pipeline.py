@@ -89,6 +89,10 @@ class Pipeline:
                 self._sink.submit(recording.snapshot())
         return max(self._unannounced[0][0] - now, 0.001) if self._unannounced else None
 
+    def open_records(self) -> list[Interception]:
+        """What goes on now, as far as it is known. For any thread; only to be looked at."""
+        return [recording.record for recording in list(self._open)]
+
     def close(self) -> None:
         """Decode what is queued and end what is open as interrupted."""
         self.drain()

@@ -27,10 +27,27 @@ from aitap.capture.exchange import Exchange
 from aitap.capture.headers import Headers
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
-from aitap.capture.relay import BEGIN, BODY, CLOSE, DATA, END, MESSAGE, NOTE, OPEN, PIECES, RESPOND, SEEN
+from aitap.capture.relay import (
+    BEGIN,
+    BODY,
+    CLOSE,
+    CONNECTED,
+    DATA,
+    END,
+    MESSAGE,
+    NOTE,
+    OPEN,
+    PASSED,
+    PIECES,
+    RESPOND,
+    SEEN,
+    STATS,
+)
 from aitap.capture.routes import Route
 from aitap.capture.sockets import socket_type
-from aitap.record import CaptureMode, HostSeen
+from aitap.observe.observation import Observation
+from aitap.observe.settings import ObserveSettings
+from aitap.record import CaptureMode, HostSeen, Passed
 from aitap.storage.database import open_database
 from aitap.storage.writer import Writer
 
@@ -43,6 +60,9 @@ logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 0.5
 _READ = 1 << 20
+
+_LAST_WORDS = 3.0
+"""Seconds for logs and collectors at the end; the proxy waits for it."""
 
 _NICE = 15
 """On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
@@ -57,6 +77,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
     retention: float
     content_retention: float
     flush_interval: float
+    observe: ObserveSettings = ObserveSettings()
 
 
 class Recorder:
@@ -70,9 +91,13 @@ class Recorder:
             retention=settings.retention,
             content_retention=settings.content_retention,
         )
+        self.observation = Observation(settings.observe, self.writer, settings.database_url)
         self.pipeline = Pipeline(
-            Environment(settings.initiator_id, settings.capture), self.writer, announce_after=settings.flush_interval
+            Environment(settings.initiator_id, settings.capture),
+            self.observation.sink,
+            announce_after=settings.flush_interval,
         )
+        self.observation.start(self.pipeline)
         self._exchanges: dict[int, Exchange] = {}
         self._sockets: dict[int, WebSocket] = {}
         self.writer.start()
@@ -106,16 +131,27 @@ class Recorder:
                 if opened := self._sockets.pop(number, None):
                     opened.close(at, by_client=rest[0])
             elif kind == NOTE:
-                if exchange := self._exchanges.get(number):
-                    exchange.note(rest[0], at)
+                if noted := self._exchanges.get(number) or self._sockets.get(number):
+                    noted.note(rest[0], at)
             elif kind == SEEN:
-                self.writer.seen(msgspec.convert(rest[0], HostSeen))
+                seen = msgspec.convert(rest[0], HostSeen)
+                self.observation.host_seen(seen)
+                self.writer.seen(seen)
+            elif kind == CONNECTED:
+                if exchange := self._exchanges.get(number):
+                    exchange.connected(rest[0], rest[1], at, reused=rest[2])
+            elif kind == PASSED:
+                self.observation.passed(msgspec.convert(rest[0], Passed))
+            elif kind == STATS:
+                self.observation.proxy_said(rest[0])
         self.pipeline.drain()
 
     def close(self) -> bool:
         """Decode and write everything that is left; what is open is interrupted. False where something was lost."""
         self.pipeline.close()
-        return self.writer.close(20) and not self.writer.stats.lost
+        written = self.writer.close(20) and not self.writer.stats.lost
+        self.observation.close(_LAST_WORDS)
+        return written
 
     def report(self) -> dict[str, int]:
         """Counters for the proxy."""

@@ -34,6 +34,7 @@ from aitap.record import (
     TokenUsage,
     ToolUsage,
     UserPrompt,
+    Wire,
     new_id,
 )
 
@@ -43,6 +44,7 @@ Headers = Mapping[str, str]
 
 _REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "x-github-request-id", "apim-request-id", "cf-ray")
 _MAX_REQUEST = 256 * 1024 * 1024
+_MAX_TRACE = 512
 
 
 class RequestHead(msgspec.Struct, frozen=True):
@@ -110,6 +112,10 @@ class Recording:
             client_request_id=_short(head.headers.get("x-request-id") or head.headers.get("x-client-request-id")),
             purpose=head.route.purpose,
             capture=environment.capture,
+            wire=Wire(
+                traceparent=(head.headers.get("traceparent") or "")[:_MAX_TRACE],
+                tracestate=(head.headers.get("tracestate") or "")[:_MAX_TRACE],
+            ),
         )
 
     def begin(self, body: bytes, at: float) -> None:
@@ -118,7 +124,7 @@ class Recording:
         Where it does not bear out what was only a guess, the recording stays :attr:`doubtful`: drop it.
         """
         record, head, environment = self.record, self._head, self._environment
-        self._asked_at = at
+        self._asked_at = record.wire.asked_at = at
         record.request_bytes = len(body)
         try:
             plain = decode_all(body, head.headers.get("content-encoding", ""), limit=_MAX_REQUEST)
@@ -132,6 +138,7 @@ class Recording:
             self.doubtful = False
         record.model = facts.model[:256]
         record.streaming = facts.streaming
+        record.wire.max_tokens = facts.max_tokens
         client = environment.clients.identify(head.headers, facts)
         self._identify(client)
         self._scope = f"{record.initiator_id}\n{record.client}\n{record.user_agent}\n{record.client_session_id}"
@@ -273,6 +280,7 @@ class Recording:
     def unreadable(self, at: float) -> Interception:
         """The record where reading it failed by our own mistake: what is known, marked as failed."""
         record = self.record
+        record.wire.unreadable = True
         record.ended_at = at
         record.duration = round(max(at - record.started_at, 0.0), 6)
         record.outcome = "failed"

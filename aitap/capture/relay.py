@@ -25,20 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from aitap.capture.routes import Route
-    from aitap.record import HostSeen
+    from aitap.record import HostSeen, Passed
 
 __all__ = [
     "BEGIN",
     "BODY",
     "CLOSE",
+    "CONNECTED",
     "DATA",
     "END",
     "MESSAGE",
     "NOTE",
     "OPEN",
+    "PASSED",
     "PIECES",
     "RESPOND",
     "SEEN",
+    "STATS",
     "Relay",
     "RelayedExchange",
     "RelayedSocket",
@@ -46,9 +49,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE, NOTE, SEEN, PIECES = range(10)
+BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE, NOTE, SEEN, PIECES, STATS, PASSED, CONNECTED = range(13)
 """NOTE adds to the metadata of an exchange or socket that has begun; SEEN is a :class:`aitap.record.HostSeen`;
-PIECES is a list of what DATA is one of."""
+PIECES is a list of what DATA is one of; STATS are counters of this process; PASSED is a :class:`aitap.record.Passed`;
+CONNECTED is the connection of an exchange to its provider."""
 
 BODY = 1 << 63
 """Set in the length of a frame that is a long request body, raw."""
@@ -122,6 +126,14 @@ class Relay:
         """Tell of a tunnel or a refused handshake."""
         self.put((SEEN, 0, seen.at, seen))
 
+    def stats(self, counters: dict[str, Any], at: float) -> None:
+        """Tell what this process counts (see :mod:`aitap.observe.proxy_stats`)."""
+        self.put((STATS, 0, at, counters))
+
+    def passed(self, passed: Passed) -> None:
+        """Tell of a request to an AI host that is no call of a model."""
+        self.put((PASSED, 0, passed.ended_at, passed))
+
     def flush(self) -> None:
         """Hand over what has gathered."""
         self._armed = self._open > 0
@@ -182,6 +194,11 @@ class RelayedExchange:
         if self._head is None:
             self._relay.put((NOTE, self._number, at, metadata))
 
+    def connected(self, started_at: float, ready_at: float, at: float, *, reused: bool) -> None:
+        """How the connection to the provider came about; after :meth:`begin`."""
+        if self._head is None:
+            self._relay.put((CONNECTED, self._number, at, started_at, ready_at, reused))
+
     def respond(self, status: int, headers: Any, at: float) -> None:
         """The response's head; ``headers`` are mitmproxy's raw fields."""
         self._relay.put((RESPOND, self._number, at, status, headers))
@@ -239,6 +256,11 @@ class RelayedSocket:
             head, self._head = self._head(), None
             self._relay.put((OPEN, self._number, at, head))
         self._relay.put((MESSAGE, self._number, at, content, from_client))
+
+    def note(self, metadata: dict[str, Any], at: float) -> None:
+        """Add to the metadata of the response that was asked for last; after :meth:`message`."""
+        if self._head is None:
+            self._relay.put((NOTE, self._number, at, metadata))
 
     def close(self, at: float, *, by_client: bool) -> None:
         """The connection is over, with or without a close frame."""

@@ -19,7 +19,7 @@ from aitap.record import UNKNOWN, Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Route", "Router"]
+__all__ = ["Route", "Router", "host_test"]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Router:
     def __init__(self, own: Iterable[ProviderRow] = (), *, table: dict[str, Any] | None = None) -> None:
         table = builtin_table() if table is None else table
         self._rows = [
-            (_host_test(host), _routes(row, table["routes"]))
+            (host_test(host), (row.type, row.name), _routes(row, table["routes"]))
             for row in (*own, *(ProviderRow(**row) for row in table["provider"]))
             for host in row.hosts
         ]
@@ -54,9 +54,14 @@ class Router:
         # Hosts and paths come from strangers: the memory is bounded.
         self._of_host = lru_cache(maxsize=1024)(self._find_host)
         self.route = lru_cache(maxsize=4096)(self._route)
+        self.knows = lru_cache(maxsize=4096)(self._knows)
 
     def _find_host(self, host: str, port: int) -> list[tuple[re.Pattern[str], Route]]:
-        return [route for fits, routes in self._rows if fits(host, port) for route in routes]
+        return [route for fits, _, routes in self._rows if fits(host, port) for route in routes]
+
+    def _knows(self, host: str, port: int) -> tuple[str, str] | None:
+        """Type and name of the provider whose host (lower-case) and port this is; None for a host in no table."""
+        return next((provider for fits, provider, _ in self._rows if fits(host, port)), None)
 
     def _route(self, host: str, path: str, port: int = 0) -> Route | None:
         """What a request to this host (lower-case), path (still percent-encoded) and port is; None: no model call.
@@ -96,8 +101,8 @@ def _last_word(path: str) -> str:
     return path[max(path.rfind("/"), path.rfind(":")) + 1 :]
 
 
-def _host_test(host: str) -> Callable[[str, int], bool]:
-    """Whether a host and a port are those of a row: ``name``, ``*.name`` or either with ``:port``."""
+def host_test(host: str) -> Callable[[str, int], bool]:
+    """A test whether a host and a port are those meant by ``name``, ``*.name`` or either with ``:port``."""
     name, colon, digits = host.rpartition(":")
     wanted = int(digits) if colon else 0
     name = (name if colon else host).strip("[]")

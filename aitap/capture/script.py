@@ -7,8 +7,20 @@ from aitap.access.limits import Limits
 from aitap.access.peers import Peers
 from aitap.access.policy import Policy
 from aitap.capture.addon import Recorder
+from aitap.certs.site import CertificateSite
+from aitap.certs.watch import CertificateWatch
+from aitap.observe.passing import Passing
 
 _peers = Peers()
-_parts = (Gate(_peers), Limits(_peers), Egress(_peers), Decryption(_peers), Policy(_peers))
+_parts = (
+    Gate(_peers),
+    CertificateSite(),
+    Limits(_peers),
+    Egress(_peers),
+    Decryption(_peers),
+    Policy(_peers),
+    CertificateWatch(),
+    Passing(_peers),
+)
 
 addons = [*_parts, Recorder(_peers, _parts)]

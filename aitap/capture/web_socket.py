@@ -30,6 +30,10 @@ class _Message(msgspec.Struct, frozen=True):
     from_client: bool
 
 
+class _Noted(msgspec.Struct, frozen=True):
+    metadata: dict[str, Any]
+
+
 class _Closed(msgspec.Struct, frozen=True):
     by_client: bool
     interrupted: bool = False
@@ -53,6 +57,10 @@ class WebSocket:
         """One whole message, inflated and joined by mitmproxy."""
         self._pipeline.put((self, _Message(content, from_client), at))
 
+    def note(self, metadata: dict[str, Any], at: float) -> None:
+        """What the record of the response that was asked for last shall say besides."""
+        self._pipeline.put((self, _Noted(metadata), at))
+
     def close(self, at: float, *, by_client: bool) -> None:
         """The connection is over, with or without a close frame."""
         self._pipeline.put((self, _Closed(by_client), at))
@@ -65,6 +73,9 @@ class WebSocket:
             return
         if what.__class__ is _Closed:
             self.over(at, cancelled=what.by_client, interrupted=what.interrupted)
+        elif what.__class__ is _Noted:
+            if self._open:
+                self._open[-1].record.metadata.update(what.metadata)
         elif what.from_client:
             self.from_client(what.content, at)
         else:

@@ -12,23 +12,47 @@ import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from aitap.certs.direct import merged
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["SHELLS", "container_arguments", "proxy_variables", "render"]
+__all__ = [
+    "ADDED",
+    "DIRECT",
+    "PROXY",
+    "REPLACED",
+    "SHELLS",
+    "SWITCHES",
+    "container_arguments",
+    "proxy_variables",
+    "render",
+]
 
-_PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-_DIRECT = ("NO_PROXY", "no_proxy")
-_LOOPBACK = "127.0.0.1,localhost,::1"
-"""Local servers (MCP, language servers, a client's own helper) are reached directly."""
+PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+"""Where the proxy is. Some clients read one case only; curl and what follows it read ``http_proxy`` only so."""
 
-_ADDED = ("NODE_EXTRA_CA_CERTS",)
-"""Node and Bun add this file to their store."""
+DIRECT = ("NO_PROXY", "no_proxy")
+"""What is reached without the proxy."""
 
-_REPLACED = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
-"""OpenSSL, Bun, Rust, httpx and curl; requests; boto3; curl; Codex: each replaces its store by this file."""
+ADDED = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
+"""Node, Bun and Deno add this file to their store."""
 
-_SWITCHES = {"NODE_USE_ENV_PROXY": "1"}
+REPLACED = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "AWS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "CODEX_CA_CERTIFICATE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+)
+"""OpenSSL, Bun, Go, Rust, uv and httpx; requests; boto3 and the AWS CLI; curl; Codex; pip; git; cargo; gRPC: each
+replaces its store by this file."""
+
+SWITCHES = {"NODE_USE_ENV_PROXY": "1"}
 """Plain Node heeds the proxy variables only with this (22.21, 24 and later)."""
 
 _CONTAINER_HOST = "host.docker.internal"
@@ -36,14 +60,21 @@ _CONTAINER_CA = "/etc/aitap/ca.pem"
 _CONTAINER_BUNDLE = "/etc/aitap/ca-bundle.pem"
 
 
-def proxy_variables(proxy: str, ca: str, bundle: str) -> dict[str, str]:
-    """All variables, in the order to show them. ``proxy`` is a URL; ``ca`` and ``bundle`` are paths of PEM files."""
+def proxy_variables(proxy: str, ca: str, bundle: str, direct: str = "") -> dict[str, str]:
+    """All variables, in the order to show them.
+
+    ``proxy`` is a URL; ``ca`` and ``bundle`` are paths of PEM files; ``direct`` is the ``NO_PROXY`` there was.
+
+    Left out on purpose: ``ALL_PROXY`` (clients that heed it heed ``HTTPS_PROXY``, and some take it for SOCKS),
+    whatever switches verification off, ``UV_NATIVE_TLS`` (the system's store in place of ``SSL_CERT_FILE``) and
+    ``JAVA_TOOL_OPTIONS`` (each JVM prints it, and Java wants a key store of its own format).
+    """
     return {
-        **dict.fromkeys(_PROXY, proxy),
-        **dict.fromkeys(_DIRECT, _LOOPBACK),
-        **dict.fromkeys(_ADDED, ca),
-        **dict.fromkeys(_REPLACED, bundle),
-        **_SWITCHES,
+        **dict.fromkeys(PROXY, proxy),
+        **dict.fromkeys(DIRECT, merged(direct)),
+        **dict.fromkeys(ADDED, ca),
+        **dict.fromkeys(REPLACED, bundle),
+        **SWITCHES,
     }
 
 

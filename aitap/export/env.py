@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from aitap.certs.environment import SHELLS, container_arguments, proxy_variables, render
-from aitap.export.proxy_options import confdir_option, proxy_option, trust_files
+from aitap.export.proxy_options import (
+    ca_option,
+    confdir_option,
+    key_file_option,
+    proxy_option,
+    trust_files,
+    with_key,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aitap.certs.clients import ClientNotes
+    from aitap.certs.proxy_address import ProxyAddress
+
 __all__ = ["env"]
+
+
+def _client(_: click.Context, __: click.Parameter, value: str | None) -> ClientNotes | None:
+    if value is None:
+        return None
+    from aitap.certs.clients import find
+
+    try:
+        return find(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -24,9 +46,25 @@ __all__ = ["env"]
     show_default=True,
     help="In whose words; docker gives arguments for `docker run`.",
 )
+@click.option(
+    "--client",
+    metavar="NAME",
+    callback=_client,
+    help="Also say, on stderr, what this client needs and where it trips: claude, codex, code, ...",
+)
 @proxy_option
+@key_file_option
+@ca_option
 @confdir_option
-def env(*, shell: str, proxy: str, confdir: Path) -> None:
+def env(
+    *,
+    shell: str,
+    client: ClientNotes | None,
+    proxy: ProxyAddress,
+    key_file: Path | None,
+    ca: Path | None,
+    confdir: Path,
+) -> None:
     r"""Print the proxy and CA variables for clients.
 
     \b
@@ -34,11 +72,31 @@ def env(*, shell: str, proxy: str, confdir: Path) -> None:
     fish            aitap env --shell fish | source
     PowerShell      aitap env --shell powershell | Out-String | Invoke-Expression
     Docker          docker run $(aitap env --shell docker) IMAGE
+    with a key      eval "$(aitap env --proxy http://proxy.example:8080 --key-file ~/proxy.key)"
 
     A container reaches the proxy only where it listens on more than loopback: `aitap run --host 0.0.0.0`.
+    The CA of a proxy on another machine is fetched once, with `aitap ca fetch`.
     """
-    ca, bundle = trust_files(confdir)
+    proxy = with_key(proxy, key_file)
+    certificate, bundle = trust_files(proxy, confdir, ca)
     if shell == "docker":
-        click.echo(container_arguments(proxy, ca, bundle), nl=False)
+        click.echo(container_arguments(proxy.url, certificate, bundle), nl=False)
     else:
-        click.echo(render(proxy_variables(proxy, ca, bundle), shell), nl=False)
+        direct = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+        click.echo(render(proxy_variables(proxy.url, certificate, bundle, direct), shell), nl=False)
+    if client is not None:
+        click.echo(_told(client), nl=False, err=True)
+
+
+def _told(client: ClientNotes) -> str:
+    lines = [f"{client.title}: {_heeds(client)}"]
+    lines += [f"  do: {client.set_up}"] if client.set_up else []
+    lines += [f"  {trap}" for trap in client.traps]
+    return "".join(line + "\n" for line in lines)
+
+
+def _heeds(client: ClientNotes) -> str:
+    if not client.proxy:
+        return "heeds no variables"
+    trusts = [*client.ca, *(["the system's store"] if client.store else [])]
+    return f"heeds {' or '.join(client.proxy)}, trusts {' or '.join(trusts)}"

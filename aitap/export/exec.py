@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from aitap.certs.environment import proxy_variables
 from aitap.export.failures import Failure
-from aitap.export.proxy_options import confdir_option, proxy_option, trust_files
+from aitap.export.proxy_options import (
+    ca_option,
+    confdir_option,
+    key_file_option,
+    proxy_option,
+    trust_files,
+    with_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from aitap.certs.proxy_address import ProxyAddress
 
 __all__ = ["exec_command"]
 
@@ -33,18 +41,30 @@ _ANSWER_SECONDS = 3.0
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @proxy_option
+@key_file_option
+@ca_option
 @confdir_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @click.pass_context
-def exec_command(ctx: click.Context, *, proxy: str, confdir: Path, command: tuple[str, ...]) -> None:
+def exec_command(
+    ctx: click.Context,
+    *,
+    proxy: ProxyAddress,
+    key_file: Path | None,
+    ca: Path | None,
+    confdir: Path,
+    command: tuple[str, ...],
+) -> None:
     """Run one command through the proxy.
 
     Proxy and CA variables are set for COMMAND and what it starts, for nothing else; no shell is between.
     Exits with its exit code, or with 128 and the number of the signal that ended it.
     """
+    proxy = with_key(proxy, key_file)
     _check_answers(proxy)
-    ca, bundle = trust_files(confdir)
-    environment = os.environ | proxy_variables(proxy, ca, bundle)
+    certificate, bundle = trust_files(proxy, confdir, ca)
+    direct = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    environment = os.environ | proxy_variables(proxy.url, certificate, bundle, direct)
     program = shutil.which(command[0])
     if program is None:
         if "/" in command[0] and Path(command[0]).exists():
@@ -56,15 +76,30 @@ def exec_command(ctx: click.Context, *, proxy: str, confdir: Path, command: tupl
         raise Failure(f"{command[0]}: {error.strerror or error}", _NOT_RUNNABLE) from None
 
 
-def _check_answers(proxy: str) -> None:
-    address = urlsplit(proxy)
+def _check_answers(proxy: ProxyAddress) -> None:
+    """Ask the proxy for its own page: who comes and goes without a word is an error in mitmproxy's log.
+
+    Raises ``Failure`` where nobody listens, and where the key is not taken. Anybody else may be a proxy.
+    """
+    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=_ANSWER_SECONDS)
     try:
-        socket.create_connection((address.hostname or "", address.port or 0), _ANSWER_SECONDS).close()
+        connection.connect()
     except OSError:
-        place = f"{address.hostname}:{address.port}"
         raise Failure(
-            f"no proxy answers at {place}: start it with `aitap run`, or say where it is with --proxy"
+            f"no proxy answers at {proxy.place}: start it with `aitap run`, or say where it is with --proxy"
         ) from None
+    try:
+        connection.request(
+            "GET", "/", headers={"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        )
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return
+    finally:
+        connection.close()
+    if status == http.client.PROXY_AUTHENTICATION_REQUIRED:
+        wants = "refuses this key" if proxy.authorization else "wants a key"
+        raise Failure(f"the proxy at {proxy.place} {wants}: give one with --key-file (`aitap keys create --user NAME`)")
 
 
 def _run(arguments: list[str], name: str, environment: dict[str, str]) -> int:

@@ -20,6 +20,7 @@ __all__ = [
     "full_time",
     "model_name",
     "moment",
+    "money",
     "one_line",
     "outcome",
     "safe",
@@ -110,6 +111,22 @@ def size(number: int | None) -> str:
         return DASH
     text = count(number)
     return f"{text[:-1]} {text[-1]}B" if text[-1].isalpha() else f"{text} B"
+
+
+def money(micros: int | None, *, more: bool = False) -> str:
+    """Millionths of a dollar: ``$0.000012``, ``$0.0042``, ``$3.21``, ``$12,345``; ``more`` says so by a ``+``."""
+    if micros is None:
+        return DASH
+    dollars = micros / 1_000_000
+    if micros == 0:
+        text = "$0"
+    elif dollars < 0.001:
+        text = f"${dollars:.6f}"
+    elif dollars < 0.995:
+        text = f"${dollars:.4f}" if dollars < 0.1 else f"${dollars:.3f}"
+    else:
+        text = f"${dollars:,.2f}" if dollars < 9_999.995 else f"${dollars:,.0f}"
+    return f"{text}+" if more else text
 
 
 def short_id(text: str | None) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "HAS_CONTENTS",
     "MODELS",
     "Change",
+    "Day",
     "History",
     "Host",
     "HostRule",
@@ -124,6 +125,8 @@ class TokenUsage(Child):
     cache_write_input_tokens = BigIntegerField(default=0)
     provider_model = TextField(null=True)
     cost_micros = BigIntegerField(null=True)
+    price_book = TextField(null=True)
+    """The version of the prices that made the cost, or that had none for it; see :mod:`aitap.prices`."""
 
     class Meta:
         table_name = "aibridge_token_usages"
@@ -190,6 +193,9 @@ class Session(Table):
     cache_read_input_tokens = BigIntegerField(default=0)
     cache_write_input_tokens = BigIntegerField(default=0)
     last_prompt = TextField(null=True)
+    unpriced = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    """Token usages whose cost is not known."""
+    cost_micros = BigIntegerField(default=0, constraints=[SQL("DEFAULT 0")])
 
     class Meta:
         table_name = "aitap_sessions"
@@ -199,6 +205,46 @@ class Session(Table):
             (("last_active_at", "session_id"), False),
             (("initiator_id", "last_active_at"), False),
         )
+
+
+class Day(Table):
+    """What one kind of call came to on one day: see :mod:`aitap.storage.daily`. It outlives its interceptions."""
+
+    day = TextField()
+    """``2026-11-20``, in UTC, by the start of the interception."""
+    initiator_id = Uuid()
+    provider = TextField()
+    provider_name = TextField()
+    model = TextField()
+    client = TextField()
+    """Empty where it is not known: it is part of the key."""
+    purpose = TextField()
+    credential_kind = TextField()
+    interceptions = BigIntegerField(default=0)
+    """Those that have ended."""
+    errors = BigIntegerField(default=0)
+    unmetered = BigIntegerField(default=0)
+    """Calls that were answered without a word on tokens: what they cost nobody can tell."""
+    prompts = BigIntegerField(default=0)
+    """What people typed; neither retries nor what a model told its sub-agent."""
+    tool_calls = BigIntegerField(default=0)
+    usages = BigIntegerField(default=0)
+    """Responses that told their tokens; the counters and the cost are theirs."""
+    unpriced = BigIntegerField(default=0)
+    """Those of them whose cost is not known."""
+    input_tokens = BigIntegerField(default=0)
+    output_tokens = BigIntegerField(default=0)
+    cache_read_input_tokens = BigIntegerField(default=0)
+    cache_write_input_tokens = BigIntegerField(default=0)
+    cost_micros = BigIntegerField(default=0)
+
+    class Meta:
+        table_name = "aitap_daily_usage"
+        primary_key = CompositeKey(
+            "day", "initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind"
+        )
+        without_rowid = True
+        indexes = ((("initiator_id", "day"), False),)
 
 
 class History(Table):
@@ -294,6 +340,7 @@ MODELS: tuple[type[Any], ...] = (
     ToolUsage,
     ModelThought,
     Session,
+    Day,
     History,
     ProxyRun,
     Host,

@@ -197,12 +197,15 @@ def _session(row: Any, people: dict[str, dict[str, Any]]) -> dict[str, Any]:
     counters = {name: record.pop(name) for name in TOKEN_COUNTERS}
     # Every answered call costs tokens, so a sum of nothing at all means that no usage was ever seen.
     seen = any(counters.values())
+    cost, unpriced = record.pop("cost_micros"), record.pop("unpriced")
     return {
         "id": record.pop("session_id"),
         "initiator": people[record["initiator_id"]],
         **record,
         "metadata": msgspec.json.decode(metadata) if isinstance(metadata, str | bytes) else metadata,
         "token_usage_summary": counters if seen else dict.fromkeys(counters),
+        "cost_micros": cost if cost or (seen and not unpriced) else None,
+        "unpriced": unpriced,
     }
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from aitap.storage import hosts, sessions
+from aitap.storage import daily, hosts, sessions
 from aitap.storage.database import rows_of, transaction
 from aitap.storage.fields import parse_timestamp, timestamp_text
 
@@ -59,7 +59,7 @@ def end_run(database: Database, run: int) -> None:
 
 
 def mark_interrupted(database: Database) -> int:
-    """Mark what proxies that are gone left open, count it in its sessions and hosts, and return how many there were.
+    """Mark what proxies that are gone left open, count it where ends are counted, and return how many there were.
 
     Their end is the last moment at which they are known to have been open: the proxy's last heartbeat.
     """
@@ -74,6 +74,7 @@ def mark_interrupted(database: Database) -> int:
                 marked.append(own_id)
         sessions.rebuild(database, touched)
         hosts.add_interrupted(database, marked)
+        daily.add_stored(database, marked)
     return len(marked)
 
 

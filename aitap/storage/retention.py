@@ -1,8 +1,9 @@
 """Old records go, in slices so short that writing never waits for them.
 
 An interception goes with its children and with its share of its session, in one transaction; a session
-that lost everything goes too. Interceptions still open stay. Contents go with the last interception that
-refers to them; they may be told to go sooner.
+that lost everything goes too. Interceptions still open stay, and so do the sums of what was used on each day
+(:mod:`aitap.storage.daily`). Contents go with the last interception that refers to them; they may be told
+to go sooner.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ class _Summary(msgspec.Struct, gc=False):
     cache_read_input_tokens: int
     cache_write_input_tokens: int
     last_prompt: str | None
+    unpriced: int
+    cost_micros: int
 
     def merge(self, other: _Summary) -> None:
         """Take in what ``other`` says of further interceptions."""
@@ -68,6 +70,8 @@ class _Summary(msgspec.Struct, gc=False):
         self.output_tokens += other.output_tokens
         self.cache_read_input_tokens += other.cache_read_input_tokens
         self.cache_write_input_tokens += other.cache_write_input_tokens
+        self.unpriced += other.unpriced
+        self.cost_micros += other.cost_micros
 
     def _merge_activity(self, other: _Summary) -> None:
         """Active at the newest prompt; without any prompt, at the earliest start."""
@@ -91,7 +95,7 @@ _DELETE = "DELETE FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?"
 
 def _summary(records: list[Interception]) -> _Summary:
     first, newest, ended_at = records[0], None, 0.0
-    threads = prompts = tools = errors = fresh = output = reads = writes = 0
+    threads = prompts = tools = errors = fresh = output = reads = writes = unpriced = cost = 0
     for record in records:
         if record.started_at <= first.started_at and (
             record.started_at < first.started_at or (record.client or "") < (first.client or "")
@@ -105,6 +109,10 @@ def _summary(records: list[Interception]) -> _Summary:
             output += usage.output_tokens
             reads += usage.cache_read_input_tokens
             writes += usage.cache_write_input_tokens
+            if usage.cost_micros is None:
+                unpriced += 1
+            else:
+                cost += usage.cost_micros
         if record.purpose == "conversation":
             threads += record.thread_root_id is None
             for prompt in record.user_prompts if "agent" not in record.metadata else ():
@@ -128,6 +136,8 @@ def _summary(records: list[Interception]) -> _Summary:
         reads,
         writes,
         newest.prompt if newest else None,
+        unpriced,
+        cost,
     )
 
 
@@ -167,7 +177,8 @@ def _store(database: Database, sums: dict[Key, _Summary]) -> None:
 _THREADS = "coalesce(sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END), 0)"
 _ERRORS = "coalesce(sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), 0)"
 _COUNTERS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
-_TOKENS = ", ".join(f"coalesce(sum(c.{name}), 0)" for name in _COUNTERS)
+_UNPRICED = "coalesce(sum(CASE WHEN c.cost_micros IS NULL THEN 1 ELSE 0 END), 0)"
+_TOKENS = ", ".join((*(f"coalesce(sum(c.{name}), 0)" for name in (*_COUNTERS, "cost_micros")), _UNPRICED))
 
 # A person typed it: neither the client for itself, nor a model for its sub-agent.
 _TYPED = "i.purpose = 'conversation' AND (i.metadata IS NULL OR json_extract(i.metadata, '$.agent') IS NULL)"
@@ -175,7 +186,7 @@ _TYPED = "i.purpose = 'conversation' AND (i.metadata IS NULL OR json_extract(i.m
 _SHARES = (
     (("interceptions", "threads", "errors"), f"count(*), {_THREADS}, {_ERRORS} FROM aibridge_interceptions i", ""),
     (
-        _COUNTERS,
+        (*_COUNTERS, "cost_micros", "unpriced"),
         f"{_TOKENS} FROM aibridge_token_usages c JOIN aibridge_interceptions i ON i.id = c.interception_id",
         "",
     ),
@@ -269,7 +280,7 @@ def rebuild(database: Database, keys: Iterable[Key]) -> None:
             continue
         prompts, prompted = one(_PROMPTS_OF, *key)
         names = rows_of(database, _NAMES_OF, key)
-        fresh, output, reads, writes = one(_TOKENS_OF, *key)
+        fresh, output, reads, writes, cost, unpriced = one(_TOKENS_OF, *key)
         summary = _Summary(
             one(_CLIENT_OF, *key, started)[0],
             {provider for provider, _ in names},
@@ -287,5 +298,7 @@ def rebuild(database: Database, keys: Iterable[Key]) -> None:
             reads,
             writes,
             one(_LAST_PROMPT_OF, *key, prompted)[0] if prompts else None,
+            unpriced,
+            cost,
         )
         _store(database, {key: summary})

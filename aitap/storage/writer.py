@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from aitap.storage import hosts, recovery, sessions
+from aitap.storage import daily, hosts, recovery, sessions
 from aitap.storage.contents import Contents
 from aitap.storage.database import passes, question_marks, rows_of, transaction
 from aitap.storage.lineage import Threads
@@ -342,12 +342,15 @@ class Writer:
             ]
             self._threads.resolve(news + revived)
             self.on_placed(news + revived)
+            daily.add_stored(self._database, (record.id for record in revived), times=-1)
             insert_records(self._database, self._contents.write(news + revived), self._run)
             self._threads.write()
             over = [record for record in news if record.ended_at is not None]
             sessions.add_ended(self._database, over)
             hosts.add_ended(self._database, over)
+            daily.add_ended(self._database, over)
             if revived:
+                daily.add_stored(self._database, (record.id for record in revived))
                 keys = {(ended[record.id][1], record.initiator_id) for record in revived}
                 sessions.rebuild(
                     self._database, keys | {(record.session_id, record.initiator_id) for record in revived}

@@ -348,3 +348,19 @@ def test_the_first_row_that_fits_names_the_client() -> None:
 )
 def test_any_header_and_any_id_is_answered(headers: dict[str, str], ids: dict[str, str], system: str) -> None:
     assert identify(headers, body_ids=ids, system=system).purpose in ("conversation", "auxiliary", "probe")
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ({"user-agent": "claude-cli/2.1.3 (external, cli)"}, "Claude Code"),
+        ({"user-agent": "OpenAI/JS 5.0.0", "x-interaction-type": "conversation-panel"}, "GitHub Copilot (CLI)"),
+        ({"user-agent": "litellm/1.2.3"}, "LiteLLM"),
+        ({"user-agent": "own/1"}, None),
+        ({}, None),
+    ],
+)
+def test_headers_alone_name_all_but_those_whose_only_mark_is_their_system_text(
+    headers: dict[str, str], name: str | None
+) -> None:
+    assert Clients().named(headers) == name

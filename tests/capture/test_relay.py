@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aitap.capture import relay as module
-from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, OPEN, PIECES, RESPOND, SINGLY, Relay
+from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, NOTE, OPEN, PIECES, RESPOND, SINGLY, Relay
 
 HEAD: Any = ("route", "POST", "api.anthropic.com", "/v1/messages", "", "HTTP/1.1", (), 0.0)
 
@@ -147,6 +147,17 @@ def test_a_socket_is_opened_by_its_first_message(relay: Relay, line: Line, clock
     socket.close(2.0, by_client=True)
     clock.tick()
     assert [item[0] for item in line.sent[0]] == [OPEN, MESSAGE, CLOSE]
+
+
+def test_a_note_of_a_socket_follows_the_message_it_is_about(relay: Relay, line: Line, clock: Clock) -> None:
+    socket = relay.socket(lambda: HEAD)
+    assert socket is not None
+    socket.note({"too": "early"}, 1.0)
+    socket.message(b"x", 2.0, from_client=True)
+    socket.note({"policy": 1}, 2.0)
+    clock.tick()
+    assert [item[0] for item in line.sent[0]] == [OPEN, MESSAGE, NOTE]
+    assert line.sent[0][-1][2:] == (2.0, {"policy": 1})
 
 
 def test_a_socket_that_said_nothing_is_never_heard_of(relay: Relay, clock: Clock) -> None:

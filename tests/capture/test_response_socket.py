@@ -105,6 +105,19 @@ def test_an_error_ends_the_turn_and_the_socket_goes_on() -> None:
     assert [record.outcome for record in wire.answer()] == ["failed", "completed"]
 
 
+def test_a_note_goes_to_the_response_that_was_asked_for_last() -> None:
+    wire = Wire()
+    wire.ask()
+    wire.ask()
+    wire.socket.note({"policy": "x"}, wire.at)
+    wire.answer()
+    first, second = wire.answer()
+    assert "policy" not in first.metadata
+    assert second.metadata["policy"] == "x"
+    wire.socket.note({"policy": "nobody asked"}, wire.at)
+    assert wire.close(by_client=True) == [first, second]
+
+
 def test_answers_go_to_the_requests_in_their_order() -> None:
     wire = Wire({})
     wire.ask(input="one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aitap.capture.dialects import DIALECTS
-from aitap.capture.provider_rows import builtin_table
+from aitap.capture.provider_rows import ProviderRow, builtin_table
 from aitap.capture.routes import Route, Router
 from tests.capture.making import CHAT, MESSAGES, RESPONSES
 
@@ -70,3 +70,12 @@ def test_the_memory_of_strangers_is_bounded() -> None:
     for number in range(10_000):
         router.route(f"{number}.example.com", "/")
     assert router.route.cache_info().currsize < 10_000
+
+
+def test_a_host_of_the_table_is_known_by_type_and_name_and_any_other_is_not() -> None:
+    router = Router([ProviderRow("ours", "openai", ("llm.example.com", "*.gpu.example.com:8443"), "compatible")])
+    assert router.knows("api.groq.com", 443) == ("openai", "groq")
+    assert router.knows("llm.example.com", 8080) == ("openai", "ours")
+    assert router.knows("one.gpu.example.com", 8443) == ("openai", "ours")
+    assert router.knows("one.gpu.example.com", 443) is None
+    assert router.knows("example.com", 443) is None

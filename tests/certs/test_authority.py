@@ -25,13 +25,30 @@ def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_ca_made_by_us_is_used_by_mitmproxy_as_it_is(confdir: Path) -> None:
     store = CertStore.from_store(confdir, "mitmproxy", 2048)
-    assert store.default_ca.to_pem() == (confdir / "mitmproxy-ca-cert.pem").read_bytes()
-    assert facts(ensure_authority(confdir)).sha256.replace(":", "").lower() == store.default_ca.fingerprint().hex()
+    signer = facts(ensure_authority(confdir)).signer
+    assert signer is not None
+    assert signer.sha256.replace(":", "").lower() == store.default_ca.fingerprint().hex()
+    assert store.default_chain_certs[-1].to_pem() == (confdir / "mitmproxy-ca-cert.pem").read_bytes()
+    assert store.default_privatekey.public_key() == store.default_ca.public_key()
+
+
+def test_a_ca_made_by_us_may_sign_for_hosts_of_the_table_and_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aitap.toml").write_text(
+        '[[provider]]\nname = "ours"\ntype = "openai"\nhosts = ["llm.example.com"]\nroutes = "compatible"\n'
+    )
+    monkeypatch.setenv("AITAP_CONFIG", str(tmp_path / "aitap.toml"))
+    found = facts(ensure_authority(tmp_path / "conf"))
+    assert found.kind == "constrained"
+    assert found.signer is not None
+    assert {"api.anthropic.com", "llm.example.com"} <= set(found.signer.dns or ())
 
 
 def test_a_ca_made_by_mitmproxy_is_kept(tmp_path: Path) -> None:
     made = CertStore.from_store(tmp_path, "mitmproxy", 2048).default_ca
     assert certificates(made.to_pem()) == [ensure_authority(tmp_path).der]
+    assert facts(ensure_authority(tmp_path)).kind == "unconstrained"
 
 
 def test_the_key_is_readable_by_its_owner_alone(confdir: Path) -> None:
@@ -44,7 +61,7 @@ def test_the_key_is_readable_by_its_owner_alone(confdir: Path) -> None:
 def test_facts_say_what_the_certificate_says(confdir: Path) -> None:
     found = facts(ensure_authority(confdir))
     assert found.path == str(confdir / "mitmproxy-ca-cert.pem")
-    assert "CN=mitmproxy" in found.subject
+    assert "CN=aitap root" in found.subject
     assert re.fullmatch(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", found.sha256)
     assert found.not_before < datetime.now(UTC) < found.not_after
 

@@ -25,7 +25,7 @@ def test_every_variable_that_a_client_was_seen_to_need_is_there() -> None:
 
 
 def test_only_what_adds_to_a_store_gets_the_ca_alone() -> None:
-    assert [name for name, value in VARIABLES.items() if value == ODD] == ["NODE_EXTRA_CA_CERTS"]
+    assert [name for name, value in VARIABLES.items() if value == ODD] == ["NODE_EXTRA_CA_CERTS", "DENO_CERT"]
     assert VARIABLES["SSL_CERT_FILE"] == VARIABLES["AWS_CA_BUNDLE"] == "/tmp/plain/bundle.pem"
 
 

@@ -35,9 +35,12 @@ ALL = dict(every_command(main))
 
 def test_the_commands_are_those_of_this_issue_and_no_others() -> None:
     assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
-        *("run", "exec", "env", "ca show", "ca bundle"),
+        *("run", "exec", "env", "doctor"),
+        *("ca show", "ca bundle", "ca init", "ca renew", "ca fetch"),
         *("interceptions list", "interceptions show", "sessions list", "sessions show"),
-        *("models", "clients", "providers", "hosts", "export", "ingest", "prune", "tail"),
+        *("models", "clients", "providers", "export", "ingest", "prune", "tail"),
+        *("hosts list", "hosts observe", "hosts decrypt", "hosts reset"),
+        *("users add", "users list", "users remove", "keys create", "keys list", "keys revoke"),
         *("db migrate", "db status", "db check"),
     }
 
@@ -54,7 +57,9 @@ def test_every_command_and_every_option_says_what_it_does(path: tuple[str, ...],
 
 
 @pytest.mark.parametrize(
-    "path", [path for path, command in ALL.items() if isinstance(command, click.Group)], ids=" ".join
+    "path",
+    [path for path, command in ALL.items() if isinstance(command, click.Group) and path != ("hosts",)],
+    ids=" ".join,
 )
 def test_a_group_alone_shows_its_help(path: tuple[str, ...], invoke: Invoke) -> None:
     assert "Commands:" in invoke(*path).stdout
@@ -94,7 +99,7 @@ def test_version(invoke: Invoke) -> None:
         ("exec", 2, "COMMAND"),
         ("run extra", 2, "extra"),
         ("run --port 0", 2, "--port"),
-        ("--database-url postgres://x sessions list", 1, "database_url"),
+        ("--database-url mysql://x sessions list", 1, "database_url"),
         ("--database-url sqlite:////nowhere/x.db sessions list", 1, "no database at /nowhere/x.db"),
         ("sessions list --database-url sqlite:////nowhere/x.db", 1, "no database at /nowhere/x.db"),
         ("db status --database-url sqlite:////nowhere/x.db", 1, "no database at"),

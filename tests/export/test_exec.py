@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +18,28 @@ import pytest
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 
+@contextlib.contextmanager
+def listening(answer: bytes = b"") -> Iterator[str]:
+    """``host:port`` of somebody who gives every connection this answer."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture
 def proxy() -> Iterator[str]:
-    """Somebody who listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    """Somebody who listens, and has nothing to say."""
+    with listening() as place:
+        yield f"http://{place}"
 
 
 def start(proxy: str, confdir: Path, *command: str) -> subprocess.Popen[str]:
@@ -91,6 +110,15 @@ def test_a_file_that_cannot_be_run_is_126(proxy: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("")
     assert done(proxy, tmp_path, str(path))[0] == 126
+
+
+@pytest.mark.parametrize(("credentials", "words"), [("", "wants a key"), ("alice:planted@", "refuses this key")])
+def test_a_proxy_that_lets_nobody_in_is_one_line_and_nothing_runs(credentials: str, words: str, tmp_path: Path) -> None:
+    with listening(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n") as place:
+        status, out, err = done(f"http://{credentials}{place}", tmp_path, sys.executable, "-c", "print('ran')")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"aitap: the proxy at {place} {words}")
+    assert "planted" not in err
 
 
 def test_nobody_at_the_address_is_one_line_and_nothing_runs(tmp_path: Path) -> None:

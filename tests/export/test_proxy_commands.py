@@ -41,7 +41,7 @@ def test_env_names_the_proxy_and_files_that_exist(invoke: Invoke, confdir: Path)
 
 def test_ca_show_gives_the_facts(invoke: Invoke, confdir: Path) -> None:
     found = json.loads(invoke("ca", "show", "--confdir", str(confdir)).stdout)
-    assert set(found) == {"path", "subject", "sha256", "not_before", "not_after"}
+    assert set(found) >= {"path", "subject", "sha256", "not_before", "not_after", "kind", "signer", "root_key"}
     assert found["path"] == str(confdir / "mitmproxy-ca-cert.pem")
 
 

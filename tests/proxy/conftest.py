@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy.certs import CertStore
 
 from tests.proxy.mitmdump import Mitmdump
 from tests.proxy.upstream import Upstream
@@ -21,8 +22,10 @@ def _provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
 
 @pytest.fixture(scope="session")
 def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mitmproxy's folder; the first proxy puts a CA there."""
-    return tmp_path_factory.mktemp("confdir")
+    """mitmproxy's folder with mitmproxy's own CA, which signs for any host."""
+    folder = tmp_path_factory.mktemp("confdir")
+    CertStore.create_store(folder, "mitmproxy", 2048)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,21 @@ def proxy(_shared: Mitmdump, upstream: Upstream) -> Mitmdump:
     """The proxy that tests share; earlier records are left out."""
     _shared.forget()
     return _shared
+
+
+@pytest.fixture(scope="session")
+def _decrypting(tmp_path_factory: pytest.TempPathFactory, confdir: Path, _provider: Upstream) -> Iterator[Mitmdump]:
+    folder = tmp_path_factory.mktemp("decrypting")
+    proxy = Mitmdump(folder, confdir, _provider, arguments=("--set", "aitap_decrypt=all"))
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def decrypting(_decrypting: Mitmdump, upstream: Upstream) -> Mitmdump:
+    """As :func:`proxy`, but it decrypts hosts that are in no table, too."""
+    _decrypting.forget()
+    return _decrypting
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.queries import Filter, iter_interceptions
-from tests.proxy.upstream import Upstream
 
 __all__ = ["CHECKOUT", "Mitmdump", "aitap", "until"]
 
@@ -56,20 +55,29 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+class HasPort(Protocol):
+    """Whatever listens on loopback and stands for the Internet."""
+
+    port: int
+
+
 class Mitmdump:
     """The proxy in a process of its own, on a free port; several may be started on one folder, that is one database.
 
     ``command`` is how it is started, ``scripts`` are ours to load beside the addon, ``arguments`` go to mitmdump.
+    ``network`` is the script that stands for the Internet, ``verify`` has certificates of servers checked.
     """
 
     def __init__(
         self,
         folder: Path,
         confdir: Path,
-        upstream: Upstream,
+        upstream: HasPort,
         *scripts: str,
         command: Literal["mitmdump -s addon", "aitap run"] = "mitmdump -s addon",
         arguments: tuple[str, ...] = (),
+        network: str = "network.py",
+        verify: bool = False,
     ) -> None:
         self.folder = folder
         self.confdir = confdir
@@ -84,13 +92,18 @@ class Mitmdump:
         else:
             start = [Path(sys.executable).with_name("mitmdump"), "-s", "addon", "--set", f"confdir={confdir}"]
             start += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
-        loaded = [word for name in ("network.py", *scripts) for word in ("-s", SCRIPTS / name)]
-        usual = ["--set", "ssl_insecure=true", "--set", "connection_strategy=lazy"]
+        loaded = [word for name in (network, *scripts) for word in ("-s", SCRIPTS / name)]
+        usual = [] if verify else ["--set", "ssl_insecure=true"]
+        if not any(argument.startswith("connection_strategy=") for argument in arguments):  # may be set only once
+            usual += ["--set", "connection_strategy=lazy"]
         own = {
             "AITAP_DATABASE_URL": self.database_url,
             "TEST_UPSTREAM_PORT": str(upstream.port),
             "PYTHONUNBUFFERED": "1",
         }
+        if network == "network.py":
+            # Loopback answers for the whole Internet.
+            own["AITAP_ALLOW_PRIVATE"] = os.environ.get("AITAP_ALLOW_PRIVATE", "all")
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self.process = subprocess.Popen(
@@ -110,7 +123,7 @@ class Mitmdump:
     def _listening(self) -> re.Match[str] | None:
         assert self.process.poll() is None, f"the proxy ended with {self.process.returncode}:\n{self.said()}"
         recording = "aitap: recording to" in self.said()
-        return re.search(r"proxy listening at 127\.0\.0\.1:(\d+)", self.said()) if recording else None
+        return re.search(r"proxy.* listening at 127\.0\.0\.1:(\d+)", self.said()) if recording else None
 
     @property
     def url(self) -> str:

@@ -171,17 +171,17 @@ def test_a_large_request_and_a_large_response_pass_whole(proxy: Mitmdump, upstre
     ],
 )
 def test_what_is_no_call_of_a_model_is_relayed_and_not_recorded(
-    method: str, host: str, target: str, proxy: Mitmdump, upstream: Upstream
+    method: str, host: str, target: str, decrypting: Mitmdump, upstream: Upstream
 ) -> None:
     upstream.serve(in_turn(answer(b'{"data": []}'), answer(message_json("msg_1", text="after"))))
-    connection = connect(proxy, host)
+    connection = connect(decrypting, host)
     connection.request(method, target, ask_messages("hi") if method == "POST" else None)
     answered = connection.getresponse()
     assert (answered.status, answered.read()) == (200, b'{"data": []}')
-    exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("afterwards"))
+    exchange(decrypting, ANTHROPIC, MESSAGES, ask_messages("afterwards"))
 
     # Records are written in the order of their ends, so one for the first request would be there by now.
-    assert proxy.record()["user_prompts"][0]["prompt"] == "afterwards"
+    assert decrypting.record()["user_prompts"][0]["prompt"] == "afterwards"
 
 
 APIS = {

@@ -117,7 +117,9 @@ class Upstream:
 
     def __init__(self, folder: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(self_signed(folder))
+        self.certificate = self_signed(folder)
+        """A PEM file, the key included."""
+        self._context.load_cert_chain(self.certificate)
         self._context.set_alpn_protocols(["h2", "http/1.1"])
         self.forget()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -128,6 +130,12 @@ class Upstream:
         """Make ready for the next test."""
         self.serve(answer(b'{"error": {"type": "not_found_error", "message": "no handler"}}', status=404))
         self.exchanges: list[tuple[Request, Reply]] = []
+
+    @property
+    def shown(self) -> bytes:
+        """The certificate that clients see, in DER."""
+        begin = "-----BEGIN CERTIFICATE-----"
+        return ssl.PEM_cert_to_DER_cert(begin + self.certificate.read_text().split(begin)[1])
 
     def serve(self, handler: Handler) -> None:
         """Give every request from now on to this handler."""

@@ -11,6 +11,7 @@ from peewee import Database
 from playhouse.migrations import Runner
 
 from aitap.record import new_id
+from aitap.storage import daily
 from aitap.storage import database as opening
 from aitap.storage.database import execute_many, rows_of, transaction
 from aitap.storage.fields import timestamp_text
@@ -122,3 +123,48 @@ def test_0004_keeps_hosts_and_users(older: Older) -> None:
     assert rows_of(database, "SELECT id, username, name, source FROM users") == [(ANN, "ann", "Ann", "local")]
     assert rows_of(database, "SELECT name, version FROM aitap_changes") == [("access", 0), ("contents", 0)]
     assert "aitap_hosts_before" not in database.get_tables()
+
+
+def test_0005_sums_up_what_was_recorded_before(older: Older) -> None:
+    """Days have what their ended interceptions say, all of it without a price; sessions know how much has none."""
+    database = older("0004_access")
+    child = {"provider_response_id": "msg", "created_at": timestamp_text(T0)}
+    counters = {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 5, "cache_write_input_tokens": 6}
+    for number, facts in enumerate(
+        (
+            {},
+            {"client": "Codex"},
+            {"outcome": "failed"},
+            {"path": "/v1/messages/count_tokens"},
+            {"metadata": '{"agent":"Explore"}'},
+            {"started_at": timestamp_text(T0 + 86400)},
+            {"ended_at": None},
+        )
+    ):
+        own = {"id": new_id()}
+        insert(database, "aibridge_interceptions", **(INTERCEPTION | own | facts))
+        belonging = {**child, "interception_id": own["id"]}
+        for _ in range(number % 3):
+            insert(database, "aibridge_token_usages", **belonging, **counters, id=new_id())
+            insert(
+                database, "aibridge_tool_usages", **belonging, id=new_id(), tool="t", input="", injected=False, kind=""
+            )
+        insert(database, "aibridge_user_prompts", **belonging, id=new_id(), prompt="hi")
+    session = {
+        "session_id": "s",
+        "initiator_id": ANN,
+        "providers": "[]",
+        "models": "[]",
+        "started_at": timestamp_text(T0),
+    }
+    sums = dict.fromkeys(("interceptions", "threads", "prompts", "tool_calls", "errors", *counters), 0)
+    insert(database, "aitap_sessions", **session, **sums, last_active_at=timestamp_text(T0))
+    upgrade(database, "0005_usage")
+    names = ", ".join((*daily.KEY, *daily.SUMS))
+    found = rows_of(database, f"SELECT {names} FROM aitap_daily_usage")
+    size = len(daily.KEY)
+    assert {tuple(map(str, row[:size])): list(row[size:]) for row in found} == daily.sums_of_rows(
+        database, daily.KEY, "1 = 1", ()
+    )
+    assert rows_of(database, "SELECT sum(usages), sum(unpriced), sum(prompts) FROM aitap_daily_usage") == [(6, 6, 5)]
+    assert rows_of(database, "SELECT unpriced, cost_micros FROM aitap_sessions") == [(6, 0)]

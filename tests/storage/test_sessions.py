@@ -61,6 +61,8 @@ def test_a_row_sums_up_its_session(recording: Recording) -> None:
         "cache_read_input_tokens": 100,
         "cache_write_input_tokens": 7,
         "last_prompt": "first",
+        "unpriced": 2,
+        "cost_micros": 0,
     }
 
 
@@ -104,7 +106,7 @@ def ended(facts: dict[str, Any], at: int, text: str, usages: int, tools: int) ->
     return interception(
         T0 + at,
         user_prompts=[prompt(text, T0 + at)] if text else [],
-        token_usages=[tokens() for _ in range(usages)],
+        token_usages=[tokens(cost_micros=number * 1001 or None) for number in range(usages)],
         tool_usages=[tool(None) for _ in range(tools)],
         **facts,
     )

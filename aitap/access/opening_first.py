@@ -1,0 +1,77 @@
+"""CONNECT is answered when the way is open, and with 502 where it is not.
+
+mitmproxy's upstream mode says 200 first: whoever wanted a tunnel then sees it close, and nobody tells why. Here
+the proxy behind us is asked first. Not for what will be decrypted: there the request is answered, and recorded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http._events import RequestProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mitmproxy.proxy.context import Context
+    from mitmproxy.proxy.layers.http import HttpStream
+
+__all__ = ["open_first"]
+
+
+def open_first(stream: HttpStream, way: Any) -> layer.CommandGenerator[None]:
+    """Open the stream's connection through ``way`` (mitmproxy's layers to an upstream proxy), then answer."""
+
+    def opened(error: str | None) -> layer.CommandGenerator[None]:
+        if error:
+            stream.flow.response = http.Response.make(
+                502,
+                f"aitap: there is no way to {stream.flow.request.host}: {error}\n",
+                {"content-type": "text/plain; charset=utf-8", "connection": "close"},
+            )
+        stream.child_layer = _Begun(stream, way[0])  # type: ignore[assignment]
+        yield from stream.handle_connect_finish()  # type: ignore[no-untyped-call]
+
+    def forward(event: events.Event) -> layer.CommandGenerator[None]:
+        # A client that is gone ends all its connections; there is nobody left to answer.
+        if stream.child_layer is not None and not isinstance(event, RequestProtocolError):
+            yield from stream.child_layer.handle_event(event)
+
+    way[-1].child_layer = _Opening(stream.context, opened)
+    stream.child_layer = way[0]
+    stream._handle_event = forward
+    yield from way[0].handle_event(events.Start())
+
+
+class _Opening(layer.Layer):
+    """Opens the connection, says so, and is what mitmproxy decides on the first bytes from then on."""
+
+    def __init__(self, context: Context, opened: Callable[[str | None], layer.CommandGenerator[None]]) -> None:
+        super().__init__(context)
+        self.context.layers.remove(self)  # as mitmproxy's NextLayer: others look at what is there
+        self._opened = opened
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if not isinstance(event, events.Start):
+            return
+        error = yield commands.OpenConnection(self.context.server)
+        following = layer.NextLayer(self.context)
+        self._handle_event = following.handle_event  # type: ignore[method-assign]
+        yield from following.handle_event(events.Start())
+        yield from self._opened(error)
+
+
+class _Begun:
+    """Stands for a layer that mitmproxy would begin with the answer, and which runs already."""
+
+    def __init__(self, stream: HttpStream, running: layer.Layer) -> None:
+        self._stream = stream
+        self._running = running
+
+    def handle_event(self, event: events.Event) -> Iterator[commands.Command]:
+        if isinstance(event, events.Start):
+            self._stream.child_layer = self._running
+            return iter(())
+        return self._running.handle_event(event)

@@ -1,0 +1,49 @@
+"""Which model call a flow is, by where the client wanted it to go: ask before other scripts change that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mitmproxy import http
+
+    from aitap.capture.routes import Route, Router
+
+__all__ = ["Called", "called"]
+
+
+class Called(NamedTuple):
+    """Where a call goes. The query may hold credentials."""
+
+    route: Route
+    host: str
+    """Lower-case."""
+    path: str
+    """Still percent-encoded."""
+    query: str
+    post: bool
+    """False is a WebSocket."""
+
+
+def called(router: Router, flow: http.HTTPFlow) -> Called | None:
+    """The model call that begins with this request's head; None where it is none."""
+    request = flow.request
+    data = request.data  # as it came: the properties of a request decode it anew each time
+    post = data.method == b"POST"
+    if not (post or data.method == b"GET"):
+        return None
+    path, _, query = data.path.decode("utf-8", "replace").partition("?")
+    host, port = data.host, data.port
+    # The Host header is asked last: it is dear to read, and differs only where traffic was redirected.
+    route = router.route(host.lower(), path, port)
+    if route is None and (sni := flow.client_conn.sni):
+        host, route = sni, router.route(sni.lower(), path, port)
+    if route is None and (named := request.pretty_host) != data.host:
+        host, route = named, router.route(named.lower(), path, port)
+    if route is None and post:
+        route = router.guess(host.lower(), path, port)
+    if route is None or (post and route.socket_only):
+        return None
+    if not post and request.headers.get("upgrade", "").lower() != "websocket":
+        return None
+    return Called(route, host.lower(), path, query, post)

@@ -1,0 +1,1 @@
+"""What operators see of the records: log lines, metrics and traces, made in the recorder process."""

@@ -1,0 +1,165 @@
+"""Usage day by day: sums that the writer keeps, so that a year's report reads no interception.
+
+A row sums up the ended interceptions of one day (UTC, by their start), user, provider, model, client,
+purpose and kind of credential, in the transaction that stores them. Rows outlive what they sum up: when
+retention takes the interceptions away, what they cost stays known, and says nothing of what they were about.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.fields import timestamp_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from peewee import Database
+
+    from aitap.record import Interception
+
+__all__ = ["KEY", "SUMS", "add", "add_ended", "add_stored", "sums_of_rows"]
+
+KEY = ("day", "initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
+SUMS = (
+    "interceptions",
+    "errors",
+    "unmetered",
+    "prompts",
+    "tool_calls",
+    "usages",
+    "unpriced",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "cost_micros",
+)
+
+Key = tuple[str, ...]
+Sums = dict[Key, list[int]]
+
+_COLUMNS = (*KEY, *SUMS)
+_ADD = (
+    f"INSERT INTO aitap_daily_usage ({', '.join(_COLUMNS)}) VALUES {question_marks(len(_COLUMNS))} "
+    f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET "
+    f"{', '.join(f'{name} = aitap_daily_usage.{name} + excluded.{name}' for name in SUMS)}"
+)
+_AT_ONCE = 500
+
+_ROUNDING = 5e-7
+"""Moments are stored in whole microseconds: one just before midnight may be stored as midnight."""
+
+# To count tokens costs none.
+_COUNTS_TOKENS = re.compile(r"count.tokens|counttokens|input.tokens$", re.IGNORECASE).search
+_UNMETERED = (
+    "i.outcome <> 'failed' AND lower(i.path) NOT LIKE '%count_tokens%' AND lower(i.path) NOT LIKE '%counttokens%' "
+    "AND lower(i.path) NOT LIKE '%input_tokens' "
+    "AND NOT EXISTS (SELECT 1 FROM aibridge_token_usages u WHERE u.interception_id = i.id)"
+)
+_TYPED = (
+    "i.purpose = 'conversation' AND i.retry_of IS NULL "
+    "AND (i.metadata IS NULL OR json_extract(i.metadata, '$.agent') IS NULL)"
+)
+_ENDS = (
+    f"count(*), sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), sum(CASE WHEN {_UNMETERED} THEN 1 ELSE 0 END)"
+)
+_TOKENS = (
+    "count(*), sum(CASE WHEN c.cost_micros IS NULL THEN 1 ELSE 0 END), "
+    "sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_input_tokens), sum(c.cache_write_input_tokens), "
+    "coalesce(sum(c.cost_micros), 0)"
+)
+_CHILDREN = " JOIN aibridge_interceptions i ON i.id = c.interception_id"
+_SHARES = (
+    (
+        ("interceptions", "errors", "unmetered"),
+        f"{_ENDS} FROM aibridge_interceptions i",
+        "",
+    ),
+    (("prompts",), f"count(*) FROM aibridge_user_prompts c{_CHILDREN}", f" AND {_TYPED}"),
+    (("tool_calls",), f"count(*) FROM aibridge_tool_usages c{_CHILDREN}", ""),
+    (
+        SUMS[SUMS.index("usages") :],
+        f"{_TOKENS} FROM aibridge_token_usages c{_CHILDREN}",
+        "",
+    ),
+)
+_OF_ROW = {"day": "substr(CAST(i.started_at AS TEXT), 1, 10)", "client": "coalesce(i.client, '')"}
+
+
+def add_ended(database: Database, records: Iterable[Interception]) -> None:
+    """Count ended interceptions, not counted before. Call it inside a transaction."""
+    groups: dict[tuple[int, str, str, str, str, str, str, str], list[int]] = {}
+    for r in records:
+        key = (
+            int((r.started_at + _ROUNDING) // 86400),
+            r.initiator_id,
+            r.provider,
+            r.provider_name,
+            r.model,
+            r.client or "",
+            r.purpose,
+            r.credential_kind,
+        )
+        sums = groups.get(key)
+        if sums is None:
+            sums = groups[key] = [0] * len(SUMS)
+        sums[0] += 1
+        if r.outcome == "failed":
+            sums[1] += 1
+        elif not r.token_usages and not _COUNTS_TOKENS(r.path):
+            sums[2] += 1
+        if r.user_prompts and r.purpose == "conversation" and r.retry_of is None and "agent" not in r.metadata:
+            sums[3] += len(r.user_prompts)
+        if r.tool_usages:
+            sums[4] += len(r.tool_usages)
+        for usage in r.token_usages:
+            sums[5] += 1
+            sums[7] += usage.input_tokens
+            sums[8] += usage.output_tokens
+            sums[9] += usage.cache_read_input_tokens
+            sums[10] += usage.cache_write_input_tokens
+            if usage.cost_micros is None:
+                sums[6] += 1
+            else:
+                sums[11] += usage.cost_micros
+    add(database, {(timestamp_text(day * 86400)[:10], *rest): sums for (day, *rest), sums in groups.items()})
+
+
+def add(database: Database, sums: Sums) -> None:
+    """Add to what is stored; keys as in ``KEY``, sums as in ``SUMS``. Call it inside a transaction."""
+    if sums:
+        # In one order for all: two writers cannot wait for each other crosswise.
+        execute_many(database, _ADD, [(*key, *sums[key]) for key in sorted(sums)])
+
+
+def add_stored(database: Database, ids: Iterable[str], *, times: int = 1) -> None:
+    """Count stored interceptions; with ``times`` -1 take them out. Those still open do not count.
+
+    Call it inside a transaction.
+    """
+    found: Sums = {}
+    listed = list(ids)
+    for start in range(0, len(listed), _AT_ONCE):
+        some = listed[start : start + _AT_ONCE]
+        for key, sums in sums_of_rows(database, KEY, f"i.id IN {question_marks(len(some))}", some).items():
+            so_far = found.setdefault(key, [0] * len(SUMS))
+            found[key] = [old + times * new for old, new in zip(so_far, sums, strict=True)]
+    add(database, found)
+
+
+def sums_of_rows(database: Database, by: Sequence[str], condition: str, parameters: Sequence[object]) -> Sums:
+    """The sums of the ended interceptions ``i`` under this condition, for each value of ``by`` (columns of ``KEY``)."""
+    columns = ", ".join(_OF_ROW.get(name, f"i.{name}") for name in by)
+    grouping = f" GROUP BY {', '.join(map(str, range(1, len(by) + 1)))}" if by else ""
+    found: Sums = {}
+    for names, what, further in _SHARES:
+        places = [SUMS.index(name) for name in names]
+        sql = f"SELECT {columns}{', ' if by else ''}{what} WHERE i.ended_at IS NOT NULL AND {condition}{further}"
+        for row in rows_of(database, sql + grouping, parameters):
+            sums = found.setdefault(tuple(map(str, row[: len(by)])), [0] * len(SUMS))
+            for place, value in zip(places, row[len(by) :], strict=True):
+                sums[place] = int(value or 0)
+    return found
