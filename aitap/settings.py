@@ -18,8 +18,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aitap.access.address_table import AddressError, AddressRow, address_rows
-from aitap.access.policy_rows import PolicyRow, PolicyRowError, own_rules
+from aitap.access.authentication.address_table import AddressError, AddressRow, address_rows
+from aitap.access.policy.policy_rows import PolicyRow, PolicyRowError, own_rules
 from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What the proxy itself answers where it refuses: one line that says what to do, and one in the log.
 
 A refusal is decided on a request's head, and its answer does not wait for the body
-(:mod:`aitap.access.bodies` sees to that): :func:`refuse` says so in the flow.
+(:mod:`aitap.access.limits.bodies` sees to that): :func:`refuse` says so in the flow.
 """
 
 from __future__ import annotations

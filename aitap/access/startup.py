@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-    from aitap.access.directory import Directory
+    from aitap.access.authentication.directory import Directory
     from aitap.capture.relay import Relay
     from aitap.capture.routes import Router
     from aitap.settings import Settings

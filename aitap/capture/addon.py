@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions, http
 
-from aitap.access.decisions import POLICY
-from aitap.access.directory import Directory
+from aitap.access.authentication.directory import Directory
 from aitap.access.identity import local_identity
 from aitap.access.peers import Peers
+from aitap.access.policy.decisions import POLICY
 from aitap.access.startup import Startup
 from aitap.capture.called import called
 from aitap.capture.endings import gone_by_client
@@ -31,6 +31,7 @@ from aitap.observe.proxy_stats import ProxyStats
 from aitap.observe.settings import observe_settings
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
 from aitap.storage.database import StorageError, open_database
+from aitap.storage.homes import shown
 from aitap.storage.users import ensure_user
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Recorder:
         # What is there by now lives as long as the proxy: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        logger.info("aitap: recording to %s", settings.database_url)
+        logger.info("aitap: recording to %s", shown(settings.database_url))
 
     def done(self) -> None:
         """Have everything that is left decoded and written, also of exchanges still open."""

@@ -1,11 +1,11 @@
 """What mitmproxy loads: the parts of the access control, in the order in which they are asked, then the recorder."""
 
-from aitap.access.decryption import Decryption
-from aitap.access.egress import Egress
-from aitap.access.gate import Gate
-from aitap.access.limits import Limits
+from aitap.access.decryption.decryption import Decryption
+from aitap.access.egress.egress import Egress
+from aitap.access.gate.gate import Gate
+from aitap.access.limits.limits import Limits
 from aitap.access.peers import Peers
-from aitap.access.policy import Policy
+from aitap.access.policy.policy import Policy
 from aitap.capture.addon import Recorder
 from aitap.certs.site import CertificateSite
 from aitap.certs.watch import CertificateWatch

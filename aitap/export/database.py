@@ -13,6 +13,7 @@ from aitap.export.query_options import json_option
 from aitap.export.store import database_option, in_force, opened
 from aitap.storage.checks import problems
 from aitap.storage.database import migration_status, open_database
+from aitap.storage.homes import shown
 
 __all__ = ["db"]
 
@@ -46,7 +47,7 @@ def migrate() -> None:
 @json_option
 def status(*, as_json: bool) -> None:
     """Show where the database is, and which migrations it has seen."""
-    url = in_force().database_url
+    url = shown(in_force().database_url)
     with opened(check=False) as database:
         migrations = migration_status(database)
         size = _bytes(database)

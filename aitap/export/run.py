@@ -48,8 +48,10 @@ def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
     from aitap.certs.authority import ensure_authority
     from aitap.certs.bundle import write_bundle
     from aitap.storage.database import open_database
+    from aitap.storage.homes import shown
 
-    database_url = in_force().database_url
+    settings = in_force()
+    database_url = settings.database_url
     authority = ensure_authority(confdir)
     bundle = write_bundle(authority)
     _check_free(host, port)
@@ -59,12 +61,27 @@ def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
     click.echo(f"listens on  {address}")
     click.echo(f"CA          {authority.path}")
     click.echo(f"bundle      {bundle}")
-    click.echo(f"records     {database_url}")
-    default = host == "127.0.0.1" and port == 8080
-    click.echo(f"try         aitap exec {'' if default else f'--proxy {address} '}-- claude")
+    click.echo(f"records     {shown(database_url)}")
+    _invite(address, needs_key=_needs_key(settings.auth, host), default=host == "127.0.0.1" and port == 8080)
     sys.stdout.flush()
     options = ctx.meta[_BEHIND]
     _mitmdump(_arguments(host, port, confdir, database_url, options), options)
+
+
+def _needs_key(auth: str, host: str) -> bool:
+    from aitap.access.gate.listeners import is_loopback
+
+    return auth == "required" or (auth == "auto" and not is_loopback(host))
+
+
+def _invite(address: str, *, needs_key: bool, default: bool) -> None:
+    """What to type next."""
+    if needs_key:
+        click.echo("who may     whoever has a key: aitap keys create --user NAME --create-user")
+        click.echo(f"try         aitap exec --proxy {address.replace('//', '//NAME:KEY@')} -- claude")
+    else:
+        click.echo("who may     everyone on this machine, without a key; all is recorded as yours")
+        click.echo(f"try         aitap exec {'' if default else f'--proxy {address} '}-- claude")
 
 
 def _authority_form(host: str) -> str:

@@ -1,12 +1,13 @@
-"""Usage day by day: sums that the writer keeps, so that a year's report reads no interception.
+"""Usage by day and by month: sums that the writer keeps, so that a year's report reads no interception.
 
-A row sums up the ended interceptions of one day (UTC, by their start), user, provider, model, client,
-purpose and kind of credential, in the transaction that stores them. Rows outlive what they sum up: when
+A row sums up the ended interceptions of one day or month (UTC, by their start), user, provider, model,
+client, purpose and kind of credential, in the transaction that stores them. Rows outlive what they sum up: when
 retention takes the interceptions away, what they cost stays known, and says nothing of what they were about.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,18 @@ SUMS = (
 Key = tuple[str, ...]
 Sums = dict[Key, list[int]]
 
-_COLUMNS = (*KEY, *SUMS)
-_ADD = (
-    f"INSERT INTO aitap_daily_usage ({', '.join(_COLUMNS)}) VALUES {question_marks(len(_COLUMNS))} "
-    f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET "
-    f"{', '.join(f'{name} = aitap_daily_usage.{name} + excluded.{name}' for name in SUMS)}"
-)
+
+def _statement(table: str, span: str) -> str:
+    key = (span, *KEY[1:])
+    return (
+        f"INSERT INTO {table} ({', '.join((*key, *SUMS))}) VALUES {question_marks(len(key) + len(SUMS))} "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
+        f"{', '.join(f'{name} = {table}.{name} + excluded.{name}' for name in SUMS)}"
+    )
+
+
+_ADD_DAY = _statement("aitap_daily_usage", "day")
+_ADD_MONTH = _statement("aitap_monthly_usage", "month")
 _AT_ONCE = 500
 
 _ROUNDING = 5e-7
@@ -130,9 +137,14 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
 
 def add(database: Database, sums: Sums) -> None:
     """Add to what is stored; keys as in ``KEY``, sums as in ``SUMS``. Call it inside a transaction."""
-    if sums:
-        # In one order for all: two writers cannot wait for each other crosswise.
-        execute_many(database, _ADD, [(*key, *sums[key]) for key in sorted(sums)])
+    months: Sums = {}
+    for (day, *rest), values in sums.items():
+        month = (day[:7], *rest)
+        so_far = months.get(month)
+        months[month] = list(values) if so_far is None else list(map(operator.add, so_far, values))
+    for statement, rows in ((_ADD_DAY, sums), (_ADD_MONTH, months)):
+        if rows:
+            execute_many(database, statement, [(*key, *values) for key, values in rows.items()])
 
 
 def add_stored(database: Database, ids: Iterable[str], *, times: int = 1) -> None:

@@ -28,7 +28,7 @@ __all__ = [
     "HAS_CONTENTS",
     "MODELS",
     "Change",
-    "Day",
+    "DailyUsage",
     "History",
     "Host",
     "HostRule",
@@ -37,6 +37,7 @@ __all__ = [
     "LooseMessage",
     "Message",
     "ModelThought",
+    "MonthlyUsage",
     "ProxyRun",
     "Session",
     "TokenUsage",
@@ -207,11 +208,9 @@ class Session(Table):
         )
 
 
-class Day(Table):
-    """What one kind of call came to on one day: see :mod:`aitap.storage.daily`. It outlives its interceptions."""
+class UsageSums(Table):
+    """What one kind of call came to in a span of time: see :mod:`aitap.storage.daily`."""
 
-    day = TextField()
-    """``2026-11-20``, in UTC, by the start of the interception."""
     initiator_id = Uuid()
     provider = TextField()
     provider_name = TextField()
@@ -238,13 +237,34 @@ class Day(Table):
     cache_write_input_tokens = BigIntegerField(default=0)
     cost_micros = BigIntegerField(default=0)
 
+
+_OF_USAGE = ("initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
+
+
+class DailyUsage(UsageSums):
+    """Usage on one day; it outlives its interceptions."""
+
+    day = TextField()
+    """``2026-11-20``, in UTC, by the start of the interception."""
+
     class Meta:
         table_name = "aitap_daily_usage"
-        primary_key = CompositeKey(
-            "day", "initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind"
-        )
+        primary_key = CompositeKey("day", *_OF_USAGE)
         without_rowid = True
         indexes = ((("initiator_id", "day"), False),)
+
+
+class MonthlyUsage(UsageSums):
+    """The same of one month, so that a year is a dozen spans and not 365."""
+
+    month = TextField()
+    """``2026-11``."""
+
+    class Meta:
+        table_name = "aitap_monthly_usage"
+        primary_key = CompositeKey("month", *_OF_USAGE)
+        without_rowid = True
+        indexes = ((("initiator_id", "month"), False),)
 
 
 class History(Table):
@@ -340,7 +360,8 @@ MODELS: tuple[type[Any], ...] = (
     ToolUsage,
     ModelThought,
     Session,
-    Day,
+    DailyUsage,
+    MonthlyUsage,
     History,
     ProxyRun,
     Host,

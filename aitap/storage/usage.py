@@ -1,14 +1,14 @@
 """What was used and what it cost, by whom, of which model, when: sums by any of a dozen things.
 
-Whole days come out of the sums that the writer keeps (:mod:`aitap.storage.daily`), so that a year over
-millions of interceptions costs no pass over them. What those sums cannot tell apart, a session or the hours
+Whole days and months come out of the sums that the writer keeps (:mod:`aitap.storage.daily`), so that a year
+over millions of interceptions costs no pass over them. What those sums cannot tell apart, a session or the hours
 of a day, is summed from the interceptions, as far as retention has left them.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aitap.storage.daily import KEY, SUMS, Sums, sums_of_rows
 from aitap.storage.database import rows_of
@@ -46,6 +46,7 @@ BY = (*_COLUMNS, *_SPANS)
 """What usage can be told by: ``user``, ``model``, ``client``, ...; ``day``, ``week`` (ISO 8601), ``month``, ``year``,
 all in UTC."""
 
+_TABLES = {"day": "aitap_daily_usage", "month": "aitap_monthly_usage"}
 _COUNTERS = SUMS[SUMS.index("input_tokens") : SUMS.index("cost_micros")]
 _MIDNIGHT = time(tzinfo=UTC)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
@@ -61,10 +62,11 @@ def usage(database: Database, filter: Filter, by: Sequence[str]) -> tuple[list[d
     of time, else the dearest and largest first.
     """
     columns = tuple(dict.fromkeys("day" if name in _SPANS else _COLUMNS[name] for name in by))
+    daily = "day" in by or "week" in by
     names = [(by.index(name), named) for name, named in {**_SPANS, "client": _client}.items() if name in by]
     places = [columns.index("day" if name in _SPANS else _COLUMNS[name]) for name in by]
     found: Sums = {}
-    for part in _parts(database, filter, columns):
+    for part in _parts(database, filter, columns, daily=daily):
         for key, sums in part.items():
             values = [key[place] for place in places]
             for place, named in names:
@@ -116,8 +118,11 @@ def _named(
 # --- where it comes from
 
 
-def _parts(database: Database, filter: Filter, columns: tuple[str, ...]) -> Iterator[Sums]:
-    """The sums by these columns, from days that are wholly meant and from the interceptions of others."""
+def _parts(database: Database, filter: Filter, columns: tuple[str, ...], *, daily: bool) -> Iterator[Sums]:
+    """The sums by these columns, from days that are wholly meant and from the interceptions of others.
+
+    ``day`` among the columns may be a month, unless it shall be told ``daily``.
+    """
     if filter.initiator_id is not None and not is_uuid(filter.initiator_id):
         return
     after = filter.started_after and min(max(filter.started_after, _FIRST), _LAST)
@@ -135,7 +140,10 @@ def _parts(database: Database, filter: Filter, columns: tuple[str, ...]) -> Iter
         return
     if first is not None and after is not None and after < (begin := datetime.combine(first, _MIDNIGHT)):
         yield _of_rows(database, filter, columns, after, begin - timedelta(microseconds=1))
-    yield _of_days(database, filter, columns, first, last)
+    if daily:
+        yield _of_spans(database, filter, columns, "day", first, last)
+    else:
+        yield from _of_months(database, filter, columns, first, last)
     if last is not None and before is not None:
         end = datetime.combine(last + timedelta(days=1), _MIDNIGHT)
         if end <= before:
@@ -152,16 +160,45 @@ def _day_from(moment: datetime) -> date:
     return moment.date() if moment.time() == time() else moment.date() + timedelta(days=1)
 
 
-def _of_days(
+def _of_months(
     database: Database, filter: Filter, columns: tuple[str, ...], first: date | None, last: date | None
+) -> Iterator[Sums]:
+    """Whole months, and the days before the first and after the last of them."""
+    day = timedelta(days=1)
+    begin = None if first is None else _month_from(first)
+    end = None if last is None else (last + day).replace(day=1) - day
+    if begin is not None and end is not None and begin > end:
+        yield _of_spans(database, filter, columns, "day", first, last)
+        return
+    if begin is not None and first != begin:
+        yield _of_spans(database, filter, columns, "day", first, begin - day)
+    yield _of_spans(database, filter, columns, "month", begin, end)
+    if end is not None and last != end:
+        yield _of_spans(database, filter, columns, "day", end + day, last)
+
+
+def _month_from(day: date) -> date:
+    """The first day of the first month that begins on this day or later."""
+    return day if day.day == 1 else (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def _of_spans(
+    database: Database,
+    filter: Filter,
+    columns: tuple[str, ...],
+    span: Literal["day", "month"],
+    first: date | None,
+    last: date | None,
 ) -> Sums:
+    """Sums of days or months from the one in which ``first`` is to the one in which ``last`` is."""
     conditions, parameters = _equalities(filter, "", "client")
-    for operator, day in ((">=", first), ("<=", last)):
+    for compare, day in ((">=", first), ("<=", last)):
         if day is not None:
-            conditions.append(f"day {operator} ?")
-            parameters.append(day.isoformat())
+            conditions.append(f"{span} {compare} ?")
+            parameters.append(day.isoformat()[: 10 if span == "day" else 7])
+    columns = tuple(span if name == "day" else name for name in columns)
     sums = ", ".join(f"sum({name})" for name in SUMS)
-    sql = f"SELECT {', '.join((*columns, sums))} FROM aitap_daily_usage"
+    sql = f"SELECT {', '.join((*columns, sums))} FROM {_TABLES[span]}"
     if conditions:
         sql += f" WHERE {' AND '.join(conditions)}"
     if columns:
@@ -182,9 +219,9 @@ def _of_rows(
     if filter.session_id is not None:
         conditions.append("i.session_id = ?")
         parameters.append(filter.session_id)
-    for operator, moment in ((">=", after), ("<=", before)):
+    for compare, moment in ((">=", after), ("<=", before)):
         if moment is not None:
-            conditions.append(f"i.started_at {operator} ?")
+            conditions.append(f"i.started_at {compare} ?")
             parameters.append(timestamp_text(moment.timestamp()))
     return sums_of_rows(database, columns, " AND ".join(conditions) or "1 = 1", parameters)
 

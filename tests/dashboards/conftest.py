@@ -80,9 +80,7 @@ def crowded(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boa
     yield from _board(kind, tmp_path_factory, crowd)
 
 
-def _board(
-    kind: str, tmp_path_factory: pytest.TempPathFactory, fill: Callable[[Database], None]
-) -> Iterator[Board]:
+def _board(kind: str, tmp_path_factory: pytest.TempPathFactory, fill: Callable[[Database], None]) -> Iterator[Board]:
     if kind == "sqlite":
         folder = tmp_path_factory.mktemp("dashboards")
         database: Database = database_in(folder)

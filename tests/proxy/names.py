@@ -11,10 +11,10 @@ import os
 import socket
 from typing import Any
 
-import aitap.access.resolver
+import aitap.access.egress.resolver
 
 if "TEST_FRESH" in os.environ:
-    aitap.access.resolver.FRESH = float(os.environ["TEST_FRESH"])
+    aitap.access.egress.resolver.FRESH = float(os.environ["TEST_FRESH"])
 
 _answers: dict[str, list[list[str]]] = json.loads(os.environ.get("TEST_NAMES", "{}"))
 _below = socket.getaddrinfo

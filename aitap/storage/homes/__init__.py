@@ -15,7 +15,7 @@ from aitap.storage.homes.sqlite import SqliteHome
 if TYPE_CHECKING:
     from peewee import Database
 
-__all__ = ["Home", "StorageError", "home_of", "home_of_database"]
+__all__ = ["Home", "StorageError", "home_of", "home_of_database", "shown"]
 
 
 def home_of(url: str) -> Home:
@@ -23,6 +23,12 @@ def home_of(url: str) -> Home:
     if url.partition("://")[0] in ("postgresql", "postgres", "cockroachdb"):
         return PostgresHome(url)
     return SqliteHome.of_url(url)
+
+
+def shown(url: str) -> str:
+    """The URL as it may be shown: without a password. Raises :class:`StorageError` for one that names no database."""
+    home = home_of(url)
+    return home.name if isinstance(home, PostgresHome) else url
 
 
 def home_of_database(database: Database) -> Home:

@@ -12,8 +12,7 @@ from aitap.storage.fields import Uuid
 __all__ = ["up"]
 
 
-class Day(Model):
-    day = TextField()
+class UsageSums(Model):
     initiator_id = Uuid()
     provider = TextField()
     provider_name = TextField()
@@ -36,14 +35,32 @@ class Day(Model):
 
     class Meta:
         legacy_table_names = False
+
+
+KEY = ("initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
+
+
+class DailyUsage(UsageSums):
+    day = TextField()
+
+    class Meta:
         table_name = "aitap_daily_usage"
-        primary_key = CompositeKey(
-            "day", "initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind"
-        )
+        primary_key = CompositeKey("day", *KEY)
         without_rowid = True
         indexes = ((("initiator_id", "day"), False),)
 
 
+class MonthlyUsage(UsageSums):
+    month = TextField()
+
+    class Meta:
+        table_name = "aitap_monthly_usage"
+        primary_key = CompositeKey("month", *KEY)
+        without_rowid = True
+        indexes = ((("initiator_id", "month"), False),)
+
+
+TABLES = (DailyUsage, MonthlyUsage)
 COLUMNS = (
     'ALTER TABLE aibridge_token_usages ADD COLUMN "price_book" TEXT',
     'ALTER TABLE aitap_sessions ADD COLUMN "unpriced" INTEGER NOT NULL DEFAULT 0',
@@ -87,12 +104,23 @@ WHERE i.ended_at IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
+SUMS = (
+    *("interceptions", "errors", "unmetered", "prompts", "tool_calls", "usages", "unpriced", "input_tokens"),
+    *("output_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "cost_micros"),
+)
+MONTHS = (
+    f"INSERT INTO aitap_monthly_usage (month, {', '.join((*KEY, *SUMS))}) "
+    f"SELECT substr(day, 1, 7), {', '.join((*KEY, *(f'sum({name})' for name in SUMS)))} "
+    f"FROM aitap_daily_usage GROUP BY substr(day, 1, 7), {', '.join(KEY)}"
+)
+
 
 def up(_migrator: Any, database: Database) -> None:
-    """Make the table and the columns, and sum up what was recorded before; nothing of it has a price yet."""
-    with database.bind_ctx((Day,)):
-        database.create_tables((Day,), safe=False)
+    """Make the tables and the columns, and sum up what was recorded before; nothing of it has a price yet."""
+    with database.bind_ctx(TABLES):
+        database.create_tables(TABLES, safe=False)
     for statement in (*COLUMNS, SESSIONS):
         # SQLite has one kind of integer, and Peewee says so.
         database.execute_sql(statement.format(bigint="INTEGER" if database.param == "?" else "BIGINT"))
-    rows_of(database, FILL)
+    for statement in (FILL, MONTHS):
+        rows_of(database, statement)

@@ -1,0 +1,1 @@
+"""What is decrypted, and what passes unread and is only counted."""

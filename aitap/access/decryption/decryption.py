@@ -1,0 +1,206 @@
+"""What is decrypted: providers of models. All else goes through a tunnel, unseen but counted.
+
+The decision is made once for each connection, when the first bytes of the client say whether it speaks
+TLS and whom it names: before mitmproxy decides which layers read it, since scripts are asked first. Where
+that fails, the connection passes unread.
+
+Plain HTTP that is proxied as such, or that a transparent or SOCKS client speaks, is no secret: it is left
+to mitmproxy and the recorder. In a tunnel that the client asked for with CONNECT it is only read for a
+host whose TLS would be.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.proxy.layers import ClientTLSLayer, TCPLayer, modes
+from mitmproxy.proxy.layers.http import HttpStream
+
+from aitap.access.decryption.choice import Choices, Name, Verdict, plain_name
+from aitap.access.decryption.handshakes import Handshakes
+from aitap.access.decryption.opening import Opening, opening
+from aitap.access.decryption.tallies import Sight, Tallies
+from aitap.access.decryption.tunnel import Tunnel
+from aitap.access.identity import local_identity
+from aitap.capture.clients import Clients
+from aitap.capture.facts import RequestFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mitmproxy.connection import Client
+    from mitmproxy.proxy.context import Context
+    from mitmproxy.proxy.layer import Layer, NextLayer
+    from mitmproxy.tls import TlsData
+
+    from aitap.access.peers import Peers
+    from aitap.access.startup import Startup
+    from aitap.record import HostMode
+
+__all__ = ["Decryption"]
+
+logger = logging.getLogger(__name__)
+
+_DNS_PORTS = (53, 5353)
+_HINT_EVERY = 60.0
+_MOST_HINTS = 1000
+
+
+class Decryption:
+    """A part of the access control (see :class:`aitap.access.startup.Part`)."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._local = local_identity()
+        self._choices: Choices | None = None
+        self._tallies = Tallies()
+        self._handshakes = Handshakes(self._refused)
+        self._hinted: dict[str, float] = {}
+        self._product = lru_cache(maxsize=1024)(_Products())
+
+    def start(self, startup: Startup) -> None:
+        """Begin: until now nothing was decrypted."""
+        directory = startup.directory
+        self._choices = Choices(startup.settings.decrypt, startup.router, lambda: directory.host_modes)
+        directory.on_change.append(self._choices.forget)
+        self._tallies.start(startup.relay.seen, startup.loop.call_later)
+
+    def stop(self) -> None:
+        """The proxy ends: tell of what is still open."""
+        self._tallies.stop()
+
+    # mitmproxy's hooks
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        """Put a tunnel where nothing is to be read, wait where too little has come to know, else leave it be."""
+        context = nextlayer.context
+        if nextlayer.layer is not None or not _is_open(context):
+            return
+        try:
+            started = opening(nextlayer.data_client())  # type: ignore[no-untyped-call]
+            if started is not None:
+                nextlayer.layer = self._layer(context, started)
+        except Exception:
+            logger.exception("aitap: cannot decide whether to decrypt; the connection passes unread")
+            nextlayer.layer = TCPLayer(context, ignore=True)
+        else:
+            if started is None:
+                # mitmproxy would decide on less than we need to know.
+                raise exceptions.AddonHalt
+
+    def tls_established_client(self, data: TlsData) -> None:
+        """A client took our certificate, or did not look yet."""
+        if data.context.server.address is not None:
+            self._handshakes.established(data)
+
+    def tls_failed_client(self, data: TlsData) -> None:
+        """No TLS with a client."""
+        if data.context.server.address is not None:
+            self._handshakes.failed(data)
+
+    def client_disconnected(self, client: Client) -> None:
+        """A client is gone."""
+        self._handshakes.disconnected(client)
+
+    # What is done with a connection
+
+    def _layer(self, context: Context, started: Opening) -> Layer | None:
+        """The tunnel for a connection that is not to be read, None for one that mitmproxy is to read."""
+        explicit = any(isinstance(layer, HttpStream) for layer in context.layers)
+        names = self._names(context, started.sni)
+        verdict = self._choices.of(names) if self._choices else Verdict(decrypt=False, host=names[0][0], provider=None)
+        if started.kind == "other":
+            read = _matches(ctx.options.tcp_hosts, names) or (not explicit and names[0][1] in _DNS_PORTS)
+        elif started.kind == "http" and not explicit:
+            read = True
+        else:
+            read = verdict.decrypt and not _ignored(names, context)
+        if read:
+            return None
+        return Tunnel(context, self._sight(context.client, verdict, verdict.unread_mode), self._tallies)
+
+    def _names(self, context: Context, sni: str) -> tuple[Name, ...]:
+        """Where the client asked to go, where it is dialled, if a script says otherwise, and what its TLS names."""
+        peer = self._peers.find(context.client)
+        places = (peer.target if peer is not None else None, context.server.address)
+        names = [(plain_name(place[0]), place[1]) for place in places if place is not None]
+        if sni:
+            names.append((plain_name(sni), names[0][1]))
+        return tuple(dict.fromkeys(names))
+
+    def _sight(self, client: Client, verdict: Verdict, mode: HostMode) -> Sight:
+        peer = self._peers.of(client)
+        kind, name = verdict.provider or ("", "")
+        identity = peer.identity or self._local
+        product = self._product(peer.user_agent) if peer.user_agent else ""
+        address, key = peer.address, identity.api_key_id
+        return Sight(verdict.host, mode, kind, name, identity.user_id, product, address, key)
+
+    def _refused(self, client: Client, context: Context, said: str) -> None:
+        """A client does not trust our certificate: count it, and tell the operator what to do about it."""
+        if self._choices is None:
+            return
+        verdict = self._choices.of(self._names(context, client.sni or ""))
+        sight = self._sight(client, verdict, "decrypted")
+        self._tallies.refused(sight, said)
+        now = time.monotonic()
+        if now - self._hinted.get(verdict.host, -_HINT_EVERY) < _HINT_EVERY:
+            return
+        if len(self._hinted) >= _MOST_HINTS:
+            self._hinted.clear()
+        self._hinted[verdict.host] = now
+        logger.warning(
+            "aitap: %s at %s does not trust the proxy's certificate for %s (%s): have it trust the proxy's CA "
+            "(aitap env), or leave that host unread: aitap hosts observe %s",
+            sight.client or "a client",
+            sight.client_address,
+            verdict.host,
+            said,
+            verdict.host,
+        )
+
+
+class _Products:
+    """The product that a User-Agent of CONNECT names: as records name clients, else its first word."""
+
+    def __init__(self) -> None:
+        self._clients: Clients | None = None
+
+    def __call__(self, user_agent: str) -> str:
+        if self._clients is None:
+            self._clients = Clients()  # most clients send no User-Agent there
+        known = self._clients.identify({"user-agent": user_agent}, RequestFacts()).name
+        return known or re.split(r"[/\s]", user_agent.strip(), maxsplit=1)[0][:64]
+
+
+def _is_open(context: Context) -> bool:
+    """Whether this connection leads somewhere and nobody has decided yet how it is read.
+
+    Not while the client speaks with the proxy itself, not inside TLS that is decrypted already, and not where
+    the operator says what is spoken: in reverse mode.
+    """
+    if context.client.transport_protocol != "tcp" or not context.server.address or not context.layers:
+        return False
+    if isinstance(context.layers[0], modes.ReverseProxy):
+        return False
+    return not isinstance(context.layers[-1], ClientTLSLayer)
+
+
+def _ignored(names: Sequence[Name], context: Context) -> bool:
+    """Whether mitmproxy's own options say that this passes unread. What they show of it is theirs to do."""
+    options = ctx.options
+    if options.show_ignored_hosts or not (options.ignore_hosts or options.allow_hosts):
+        return False
+    if context.server.peername:
+        names = (*names, context.server.peername[:2])
+    allowed = not options.allow_hosts or _matches(options.allow_hosts, names)
+    return not allowed or _matches(options.ignore_hosts, names)
+
+
+def _matches(patterns: Sequence[str], names: Sequence[Name]) -> bool:
+    return any(re.search(pattern, f"{host}:{port}", re.IGNORECASE) for pattern in patterns for host, port in names)

@@ -1,0 +1,1 @@
+"""Which calls of a model are refused."""

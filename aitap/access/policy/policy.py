@@ -1,0 +1,286 @@
+"""Which calls of a model are refused. Off by default; the rules are those of :mod:`aitap.access.policy.policy_rows`.
+
+Where a call goes is read when its head comes, before other scripts may redirect it; it is decided when the
+request is whole, before anything is sent on. A refused call gets 403 as its provider would say it and is recorded
+like any other that failed; the provider hears nothing of it. With ``warn`` all calls go on, and the record says what
+would have been refused. What is no call of a model (lists of models, telemetry) is not looked at, and neither are
+tunnels.
+
+A WebSocket is refused at its handshake where the model does not matter; nothing was asked of a model then, so that is
+counted and logged, and leaves no record. Where the model matters, the message that asks for a response is withheld
+and answered by an ``error`` event; the socket stays, and the record is that of a response that failed.
+
+Whatever goes wrong here refuses the call if the policy is enforced.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+from mitmproxy import ctx, exceptions, http
+
+from aitap.access.identity import local_identity
+from aitap.access.policy import asked_model
+from aitap.access.policy.decisions import ALLOWED, POLICY, Call, Decision, Rules, decide
+from aitap.access.policy.provider_refusals import STATUS, Refusals
+from aitap.capture.called import Called, called
+from aitap.capture.clients import Clients
+from aitap.capture.dialects import DIALECTS
+from aitap.capture.headers import Headers
+from aitap.record import UNKNOWN
+from aitap.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import TypeAlias
+
+    from mitmproxy.websocket import WebSocketMessage
+
+    from aitap.access.peers import Peers
+    from aitap.access.policy.decisions import Decider
+    from aitap.access.startup import Startup
+    from aitap.capture.routes import Router
+    from aitap.settings import PolicyMode
+
+__all__ = ["Policy"]
+
+logger = logging.getLogger(__name__)
+
+_QUIET = 10.0
+"""Seconds for which a rule that was told in the log is not told again."""
+
+_NO_STREAM = "policy = enforce reads requests before they go on: leave out mitmproxy's option stream_large_bodies"
+_UNDECIDED = Decision(allowed=False, message="This proxy could not find out whether this call is allowed.")
+_STARTING = "aitap: the proxy is not ready yet; try again in a moment\n"
+
+Hook: TypeAlias = "Coroutine[Any, Any, None] | None"
+"""mitmproxy awaits what a hook gives back; a call that is decided at once gives nothing."""
+
+
+class _Asked(msgspec.Struct, frozen=True, eq=False):
+    call: Call
+    target: Called
+
+
+class Policy:
+    """A part of the access control (see :class:`aitap.access.startup.Part`)."""
+
+    def __init__(self, peers: Peers) -> None:
+        self.deciders: list[Decider] = []
+        """Asked in this order."""
+        self.refusals: Counter[int] = Counter()
+        """How many calls each rule refused; 0 is no rule. ``warnings``: how many it would have."""
+        self.warnings: Counter[int] = Counter()
+        self._peers = peers
+        self._mode: PolicyMode | None = None
+        self._router: Router | None = None
+        self._clients: Clients | None = None
+        self._answers: Refusals | None = None
+        self._local = local_identity()
+        self._calls: WeakKeyDictionary[http.HTTPFlow, _Asked | None] = WeakKeyDictionary()
+        self._sockets: WeakKeyDictionary[http.HTTPFlow, _Asked] = WeakKeyDictionary()
+        self._told: dict[int, float] = {}
+        self._untold: Counter[int] = Counter()
+
+    def start(self, startup: Startup) -> None:
+        """Begin. Raises :class:`SettingsError` where requests are to be streamed past an enforced policy."""
+        settings = startup.settings
+        if settings.policy == "enforce" and ctx.options.stream_large_bodies:
+            raise SettingsError(_NO_STREAM)
+        if settings.policy != "off":
+            self.deciders.append(Rules(settings.rules))
+            self._answers = Refusals()
+            if any(decider.needs_client for decider in self.deciders):
+                self._clients = Clients()
+            self._router = startup.router
+            count = len(settings.rules)
+            logger.info("aitap: policy = %s: %d rules, as the file had them at the start", settings.policy, count)
+        self._mode = settings.policy
+
+    def stop(self) -> None:
+        """The proxy ends."""
+
+    def configure(self, updated: set[str]) -> None:
+        """Refuse to stream requests past an enforced policy."""
+        if self._mode == "enforce" and "stream_large_bodies" in updated and ctx.options.stream_large_bodies:
+            raise exceptions.OptionsError(f"aitap: {_NO_STREAM}")  # type: ignore[no-untyped-call]
+
+    # One call
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Keep in mind where a call goes and whose it is."""
+        if self._mode == "off":
+            return
+        self._calls[flow] = None  # in case of an error: refused
+        if self._router is None:
+            return
+        target = called(self._router, flow)
+        if target is None:
+            del self._calls[flow]
+        else:
+            self._calls[flow] = _Asked(self._call(flow, target), target)
+
+    def request(self, flow: http.HTTPFlow) -> Hook:
+        """The request is whole: refuse it, or let it go on."""
+        if self._mode == "off" or flow not in self._calls:
+            return None
+        asked = self._calls.pop(flow)
+        if flow.response is not None:
+            return None
+        if asked is None:
+            if self._mode != "warn":
+                flow.response = http.Response.make(503, _STARTING, {"content-type": "text/plain", "retry-after": "1"})
+            return None
+        try:
+            if not asked.target.post:
+                self._handshake(flow, asked)
+                return None
+            decision = decide(self.deciders, asked.call)
+            if decision is not None and decision.allowed:
+                return None
+            if decision is None or asked.call.provider == UNKNOWN:
+                return self._look(flow, asked)
+        except Exception:  # noqa: BLE001 - logged there, and refused
+            decision = self._undecided()
+        self._act(flow, asked, decision)
+        return None
+
+    async def _look(self, flow: http.HTTPFlow, asked: _Asked) -> None:
+        """Decide by what the request says."""
+        try:
+            decision, asked = await self._decision(flow, asked)
+        except Exception:  # noqa: BLE001 - logged there, and refused
+            decision = self._undecided()
+        self._act(flow, asked, decision)
+
+    async def _decision(self, flow: http.HTTPFlow, asked: _Asked) -> tuple[Decision, _Asked]:
+        api, path = asked.target.route.api, asked.target.path
+        guessed = asked.call.provider == UNKNOWN
+        names, settled = asked_model.in_path(api, path)
+        body = flow.request.data.content or b""
+        coding = flow.request.headers.get("content-encoding", "")
+        if coding and (guessed or not settled):
+            body = await asked_model.undone(body, coding)
+        if not settled:
+            names += await asked_model.in_body(body)
+        asked = _with_models(asked, names)
+        decision = _decided(decide(self.deciders, asked.call))
+        if guessed and not decision.allowed and (body or not coding):
+            # Only its path looks like a call of a model, so far. What cannot be unpacked stays one.
+            facts = DIALECTS[api].request(body, path)
+            decision = decision if facts.ask_a_model() else ALLOWED
+        return decision, asked
+
+    def _act(self, flow: http.HTTPFlow, asked: _Asked, decision: Decision) -> None:
+        if decision.allowed:
+            return
+        flow.metadata[POLICY] = self._noted(asked, decision)
+        if self._mode == "warn":
+            return
+        answer = (self._answers or Refusals()).answer(
+            asked.target.route.api, asked.call.provider_name, decision.message, decision.rule
+        )
+        flow.response = http.Response.make(STATUS, answer.body, answer.headers)
+
+    # One WebSocket
+
+    def _handshake(self, flow: http.HTTPFlow, asked: _Asked) -> None:
+        decision = decide(self.deciders, asked.call)
+        if decision is None:
+            if asked.target.route.api == "openai.realtime":
+                # The session has one model, and the provider may speak without being asked.
+                asked = _with_models(asked, asked_model.in_query(asked.target.query))
+                decision = decide(self.deciders, asked.call)
+            self._sockets[flow] = asked
+        if decision is None or decision.allowed:
+            return
+        if self._mode == "warn":
+            self._sockets[flow] = asked
+        else:
+            self._act(flow, asked, decision)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> Hook:
+        """Withhold a message that asks for what is refused."""
+        asked = self._sockets.get(flow)
+        if asked is None or flow.websocket is None:
+            return None
+        message = flow.websocket.messages[-1]
+        return self._said(flow, asked, message) if message.from_client else None
+
+    async def _said(self, flow: http.HTTPFlow, asked: _Asked, message: WebSocketMessage) -> None:
+        asks = True
+        try:
+            asks, names = await asked_model.in_frame(message.content)
+            if not asks and not names:
+                return
+            asked = _with_models(asked, names or asked.call.models or ())
+            decision = _decided(decide(self.deciders, asked.call))
+        except Exception:  # noqa: BLE001 - logged there, and refused
+            decision = self._undecided()
+        if decision.allowed:
+            return
+        noted = self._noted(asked, decision)
+        if asks:
+            flow.metadata[POLICY] = noted
+        if self._mode == "warn":
+            return
+        message.drop()  # type: ignore[no-untyped-call]
+        event = (self._answers or Refusals()).event(asked.target.route.api, message.content, decision.message)
+        ctx.master.commands.call("inject.websocket", flow, True, event, True)  # noqa: FBT003 - to the client, as text
+
+    # Facts, counters, log
+
+    def _call(self, flow: http.HTTPFlow, target: Called) -> Call:
+        peer = self._peers.find(flow.client_conn)
+        identity = peer.identity if peer is not None and peer.identity is not None else self._local
+        client = self._clients.named(Headers(flow.request.headers.fields)) if self._clients is not None else None
+        return Call(
+            user=identity.username,
+            user_id=identity.user_id,
+            client=client,
+            provider=target.route.provider,
+            provider_name=target.route.provider_name,
+            host=target.host,
+        )
+
+    def _undecided(self) -> Decision:
+        """Called from an ``except``."""
+        logger.exception("aitap: a call could not be decided")
+        return _UNDECIDED
+
+    def _noted(self, asked: _Asked, decision: Decision) -> dict[str, Any]:
+        """Count and tell; what the record shall say."""
+        warn = self._mode == "warn"
+        (self.warnings if warn else self.refusals)[decision.rule] += 1
+        now = time.monotonic()
+        if now - self._told.get(decision.rule, -_QUIET) < _QUIET:
+            self._untold[decision.rule] += 1
+        else:
+            self._told[decision.rule] = now
+            more = self._untold.pop(decision.rule, 0)
+            call = asked.call
+            logger.warning(
+                "aitap: policy rule %d %s %r: model %r of %s at %r%s",
+                decision.rule,
+                "would refuse" if warn else "refuses",
+                call.user,
+                ", ".join(call.models or ()),
+                call.provider_name if call.provider != UNKNOWN else UNKNOWN,
+                call.host,
+                f" ({more} more since it was last told)" if more else "",
+            )
+        return {"action": "deny", "rule": decision.rule, "mode": "warn" if warn else "enforce"}
+
+
+def _with_models(asked: _Asked, names: tuple[str, ...]) -> _Asked:
+    return _Asked(msgspec.structs.replace(asked.call, models=names), asked.target)
+
+
+def _decided(decision: Decision | None) -> Decision:
+    """A decider that still does not know, when all is known, has said no."""
+    return _UNDECIDED if decision is None else decision
