@@ -1,7 +1,7 @@
 """What the proxy process itself counts, for the metrics: told to the recorder process now and then.
 
 The recorder's end is :class:`aitap.observe.process_metrics.ProcessMetrics`. Nothing of this runs unless
-metrics are on. Of the hooks, one flow in 16 is timed: what that costs cannot be measured. The rest are plain
+metrics are on. Of the hooks, one call in 16 is timed: what that costs cannot be measured. The rest are plain
 counters of others, looked at every few seconds; what has not changed is not told.
 """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aitap.observe import semconv
+from aitap.observe.registry import OTHER
 
 if TYPE_CHECKING:
     from aitap.observe.registry import Registry
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["RecordMetrics", "error_code", "route_of"]
 
 _MOST_COUNTERS = 48
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MADE_UP = re.compile(r"(?=.*[0-9])[A-Za-z0-9_.:~%-]{25,}|[0-9]{4,}|[0-9a-f]{8}-[0-9a-f-]{20,}")
 
@@ -32,7 +34,7 @@ def error_code(record: Interception) -> str:
     """``error.type``: the HTTP status where that was the error, else what kind it was; empty where none was."""
     if record.outcome == "completed":
         return ""
-    if record.status_code is not None and record.status_code >= 400:
+    if record.status_code is not None and 400 <= record.status_code < 600:
         return str(record.status_code)
     if record.outcome == "failed":
         return record.error_type if record.error_type not in (None, "unknown") else "_OTHER"
@@ -111,7 +113,7 @@ class RecordMetrics:
 
     def passed(self, provider: str, method: str, path: str) -> None:
         """Count a request to an AI host that is no call of a model."""
-        self._registry.add("passthrough_total", 1, provider, route_of(path), method)
+        self._registry.add("passthrough_total", 1, provider, route_of(path), method if method in _METHODS else OTHER)
 
     def _tokens(self, record: Interception, usage: TokenUsage) -> None:
         counted: dict[str, float] = {

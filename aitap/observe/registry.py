@@ -20,6 +20,8 @@ __all__ = ["OTHER", "Histogram", "Metric", "Registry", "Series"]
 
 OTHER = "other"
 _LONGEST = 128
+_FEW = 64
+"""More values than labels have that are ours alone."""
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +51,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def most(self) -> int:
         """The most series there can be, those of ``other`` aside."""
-        return self.limit if self.labels else 1
+        if not self.labels:
+            return 1
+        return min(self.limit, _FEW) if set(self.labels) == set(self.closed) else self.limit
 
 
 class Histogram:

@@ -141,7 +141,7 @@ def _parts(database: Database, filter: Filter, columns: tuple[str, ...], *, dail
     if first is not None and after is not None and after < (begin := datetime.combine(first, _MIDNIGHT)):
         yield _of_rows(database, filter, columns, after, begin - timedelta(microseconds=1))
     if daily:
-        yield _of_spans(database, filter, columns, "day", first, last)
+        yield _of_spans(database, filter, columns, "day", (first, last))
     else:
         yield from _of_months(database, filter, columns, first, last)
     if last is not None and before is not None:
@@ -168,13 +168,13 @@ def _of_months(
     begin = None if first is None else _month_from(first)
     end = None if last is None else (last + day).replace(day=1) - day
     if begin is not None and end is not None and begin > end:
-        yield _of_spans(database, filter, columns, "day", first, last)
+        yield _of_spans(database, filter, columns, "day", (first, last))
         return
     if begin is not None and first != begin:
-        yield _of_spans(database, filter, columns, "day", first, begin - day)
-    yield _of_spans(database, filter, columns, "month", begin, end)
+        yield _of_spans(database, filter, columns, "day", (first, begin - day))
+    yield _of_spans(database, filter, columns, "month", (begin, end))
     if end is not None and last != end:
-        yield _of_spans(database, filter, columns, "day", end + day, last)
+        yield _of_spans(database, filter, columns, "day", (end + day, last))
 
 
 def _month_from(day: date) -> date:
@@ -187,12 +187,11 @@ def _of_spans(
     filter: Filter,
     columns: tuple[str, ...],
     span: Literal["day", "month"],
-    first: date | None,
-    last: date | None,
+    days: tuple[date | None, date | None],
 ) -> Sums:
-    """Sums of days or months from the one in which ``first`` is to the one in which ``last`` is."""
+    """Sums of days or months from the one in which the first of ``days`` is to the one in which the last is."""
     conditions, parameters = _equalities(filter, "", "client")
-    for compare, day in ((">=", first), ("<=", last)):
+    for compare, day in zip((">=", "<="), days, strict=True):
         if day is not None:
             conditions.append(f"{span} {compare} ?")
             parameters.append(day.isoformat()[: 10 if span == "day" else 7])

@@ -108,3 +108,11 @@ def test_tunnels_and_refused_handshakes_are_counted() -> None:
     assert found["proxy_connect_sessions_total"] == {("tunneled",): 2, ("mitm",): 1}
     assert found["proxy_tunnel_bytes_total"] == {("sent",): 5, ("received",): 7}
     assert found["proxy_handshake_refusals_total"] == {(): 3}
+
+
+def test_methods_that_clients_make_up_are_one() -> None:
+    registry = Registry(metrics())
+    for number in range(100):
+        RecordMetrics(registry).passed("anthropic", f"M{number}", "/v1/models")
+    found = {metric.name: series for metric, series in registry.read()}
+    assert found["passthrough_total"] == {("anthropic", "/v1/models", "other"): 100}

@@ -28,14 +28,31 @@ DAY = 86400.0
 
 
 def stored(database: Database) -> dict[tuple[str, ...], list[int]]:
-    """Rows that say something, by their key."""
-    found = rows(database, f"SELECT {', '.join((*KEY, *SUMS))} FROM aitap_daily_usage")
+    """Rows of days that say something, by their key."""
+    return _rows(database, "aitap_daily_usage", "day")
+
+
+def _rows(database: Database, table: str, span: str) -> dict[tuple[str, ...], list[int]]:
+    found = rows(database, f"SELECT {', '.join((span, *KEY[1:], *SUMS))} FROM {table}")
     split = {tuple(map(str, row[: len(KEY)])): list(map(int, row[len(KEY) :])) for row in found}
     return {key: sums for key, sums in split.items() if any(sums)}
 
 
+def months(database: Database) -> dict[tuple[str, ...], list[int]]:
+    """The rows of months, as :func:`stored` gives those of days."""
+    return _rows(database, "aitap_monthly_usage", "month")
+
+
 def of_rows(database: Database) -> dict[tuple[str, ...], list[int]]:
     return sums_of_rows(database, KEY, "1 = 1", ())
+
+
+def by_month(days: dict[tuple[str, ...], list[int]]) -> dict[tuple[str, ...], list[int]]:
+    found: dict[tuple[str, ...], list[int]] = {}
+    for (day, *rest), sums in days.items():
+        so_far = found.get(key := (day[:7], *rest), [0] * len(SUMS))
+        found[key] = [old + new for old, new in zip(so_far, sums, strict=True)]
+    return found
 
 
 def one(database: Database) -> dict[str, int]:
@@ -174,7 +191,7 @@ class Life:
         self.limit = 0
 
     def write(self, facts: dict[str, Any], day: int, costs: list[int | None], prompted: bool, ends: bool) -> None:
-        at = T0 + max(day, self.limit) * DAY
+        at = T0 + max(day * 7, self.limit) * DAY
         record = interception(at, user_prompts=[prompt("hi", at)] if prompted else [], **facts)
         record.token_usages = [tokens(cost_micros=cost) for cost in costs]
         if ends:
@@ -233,6 +250,7 @@ def test_after_whatever_happened_sums_are_those_of_all_interceptions_there_ever_
             getattr(life, name)(*arguments)
         life.recording.writer.close()
         assert stored(life.recording.database) == life.expected()
+        assert months(life.recording.database) == by_month(life.expected())
         life.recording.database.close()
 
 

@@ -166,5 +166,7 @@ def test_0005_sums_up_what_was_recorded_before(older: Older) -> None:
     assert {tuple(map(str, row[:size])): list(row[size:]) for row in found} == daily.sums_of_rows(
         database, daily.KEY, "1 = 1", ()
     )
-    assert rows_of(database, "SELECT sum(usages), sum(unpriced), sum(prompts) FROM aitap_daily_usage") == [(6, 6, 5)]
+    for table in ("aitap_daily_usage", "aitap_monthly_usage"):
+        assert rows_of(database, f"SELECT sum(usages), sum(unpriced), sum(prompts) FROM {table}") == [(6, 6, 5)]
+    assert rows_of(database, "SELECT DISTINCT month FROM aitap_monthly_usage") == [("2026-11",)]
     assert rows_of(database, "SELECT unpriced, cost_micros FROM aitap_sessions") == [(6, 0)]

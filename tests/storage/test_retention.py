@@ -56,7 +56,8 @@ def test_everything_of_an_old_interception_goes(recording: Recording) -> None:
     # What was seen of a host, and since when, is told as long as the host is seen.
     assert len(left.pop("aitap_hosts")) == len(kept.pop("aitap_hosts")) == 1
     # What was used on a day is told for ever.
-    assert len(left.pop("aitap_daily_usage")) == len(kept.pop("aitap_daily_usage")) == 1
+    for table in ("aitap_daily_usage", "aitap_monthly_usage"):
+        assert len(left.pop(table)) == len(kept.pop(table)) == 1
     assert left == kept
     assert prunable(recording.database, T0 + 10) == prune(recording.database, T0 + 10) == 0
 

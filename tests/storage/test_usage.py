@@ -22,12 +22,12 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def fill(recording: Recording, count: int = 200) -> list[Any]:
-    """Interceptions over twelve days; those at midnight, too."""
+def fill(recording: Recording, count: int = 300) -> list[Any]:
+    """Interceptions over four months; those at midnight, too."""
     draw = random.Random(6)
     records = []
     for _ in range(count):
-        begun = MIDNIGHT + draw.choice((0.0, 0.5, 3600.0, DAY - 1e-3)) + draw.randrange(12) * DAY
+        begun = MIDNIGHT + draw.choice((0.0, 0.5, 3600.0, DAY - 1e-3)) + draw.choice((*range(12), 13, 41, 44, 75)) * DAY
         record = interception(
             begun,
             initiator_id=draw.choice((ANN, BEN)),
@@ -71,7 +71,13 @@ def fits(record: Any, wanted: Filter) -> bool:
     )
 
 
-MOMENTS = [None, *(MIDNIGHT + shift for shift in (0.0, 0.25, 3600.0, DAY, DAY - 1e-6, 4 * DAY + 7200, 9 * DAY))]
+MOMENTS = [
+    None,
+    *(
+        MIDNIGHT + shift
+        for shift in (0.0, 0.25, 3600.0, DAY, DAY - 1e-6, 4 * DAY + 7200, 13 * DAY, 40 * DAY, 43 * DAY + 60)
+    ),
+]
 
 
 def test_any_filter_gives_what_a_pass_over_all_records_gives(recording: Recording) -> None:

@@ -100,7 +100,7 @@ class Choices:
 
 def telemetry_hosts() -> list[str]:
     """Names and patterns of the hosts that clients report to (``data/telemetry.toml``)."""
-    text = resources.files("aitap.access").joinpath("data/telemetry.toml").read_text("utf-8")
+    text = resources.files("aitap.access.decryption").joinpath("data/telemetry.toml").read_text("utf-8")
     return [host for row in tomllib.loads(text)["telemetry"] for host in row["hosts"]]
 
 

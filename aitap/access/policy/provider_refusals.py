@@ -44,7 +44,7 @@ class Refusals:
     """Knows how each dialect says no."""
 
     def __init__(self) -> None:
-        table = tomllib.loads(resources.files("aitap.access").joinpath("data/refusals.toml").read_text("utf-8"))
+        table = tomllib.loads(resources.files("aitap.access.policy").joinpath("data/refusals.toml").read_text("utf-8"))
         self._rows = msgspec.convert(table["refusal"], list[_Row])
         self._bodies = [msgspec.json.decode(row.body) for row in self._rows]
 

@@ -20,7 +20,7 @@ from aitap.access.decryption.tunnel import Tunnel
 from aitap.access.identity import Identity
 from aitap.access.peers import Peers
 from aitap.capture.routes import Router
-from tests.access.test_opening import HELLO, client_hello
+from tests.access.decryption.test_opening import HELLO, client_hello
 
 
 @pytest.fixture
