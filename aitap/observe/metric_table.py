@@ -142,7 +142,7 @@ _PROXY = (
     ),
     _histogram(
         "hook_seconds",
-        "The time that a hook of ours took on the proxy's event loop, of one call in 16 (not of each chunk of a stream).",
+        "The time that a hook of ours took on the proxy's event loop, of one call in 16 (chunks of a stream aside).",
         HOOK_SECONDS,
         "hook",
         closed=("hook",),
