@@ -91,27 +91,32 @@ def _masked(value: str) -> str:
 
 def _files(situation: Situation) -> Iterator[Finding]:
     environ, authority = situation.environ, situation.authority()
-    unset, good = [], []
+    # Variables that name the same file are one finding: there are many of them, and as a rule one file.
+    names: dict[str, list[str]] = {}
     for name in (*ADDED, *REPLACED):
-        value = environ.get(name)
-        if not value:
-            unset.append(name)
-            continue
+        if value := environ.get(name):
+            names.setdefault(value, []).append(name)
+    good: list[str] = []
+    for path, those in names.items():
         try:
-            found = certificates(Path(value).read_bytes())
+            found = certificates(Path(path).read_bytes())
         except OSError as error:
-            yield problem("shell.ca", f"{name} names {value}: {error.strerror or error}", SET_UP)
+            yield problem("shell.ca", f"{_name(those)} {path}: {error.strerror or error}", SET_UP)
             continue
         if authority is None:
             continue  # the checks of the CA say so
         if authority not in found:
-            yield problem("shell.ca", f"{name} names {value}, which does not hold the proxy's CA", SET_UP)
-        elif name in REPLACED and len(found) < 2:
+            yield problem("shell.ca", f"{_name(those)} {path}, which does not hold the proxy's CA", SET_UP)
+            continue
+        alone = [name for name in those if name in REPLACED] if len(found) < 2 else []
+        if alone:
             yield warning(
-                "shell.ca", f"{name} names the CA alone, and replaces all roots: hosts that are tunnelled fail", SET_UP
+                "shell.ca",
+                f"{_name(alone)} the CA alone, which replaces all roots: hosts that are tunnelled fail",
+                SET_UP,
             )
-        else:
-            good.append(name)
+        good += [name for name in those if name not in alone]
+    unset = [name for name in (*ADDED, *REPLACED) if not environ.get(name)]
     unset += [name for name, value in SWITCHES.items() if environ.get(name) != value]
     if good:
         yield ok("shell.ca", f"{', '.join(good)} hold the CA")
@@ -119,6 +124,10 @@ def _files(situation: Situation) -> Iterator[Finding]:
         yield warning(
             "shell.ca", f"not set: {', '.join(unset)}; clients that heed one of these do not trust the CA", SET_UP
         )
+
+
+def _name(variables: list[str]) -> str:
+    return f"{', '.join(variables)} {'names' if len(variables) == 1 else 'name'}"
 
 
 def _direct(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -125,3 +125,12 @@ def test_a_base_url_that_moves_calls_elsewhere_is_a_warning(confdir: Path, envir
     environ["OPENAI_BASE_URL"] = "https://api.openai.com/v1"
     (finding,) = found(look(confdir, environ), "shell.base_url")
     assert "llm.corp.example" in finding.what
+
+
+def test_variables_that_name_one_stale_file_are_one_problem(
+    confdir: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    make_ca(tmp_path)
+    environ |= dict.fromkeys(REPLACED, str(tmp_path / "mitmproxy-ca-cert.pem"))
+    (finding,) = [one for one in look(confdir, environ) if one.status == "problem"]
+    assert all(name in finding.what for name in REPLACED)
