@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.proxy.client import exchange
 from tests.proxy.mitmdump import Mitmdump
 from tests.proxy.plain import ask, connect_to, dial
 from tests.proxy.raw import Listener, everything
@@ -25,6 +26,7 @@ NAMES = {
     "ollama.example": [["127.0.0.1"]],
     "both.example": [["10.20.30.40", "127.0.0.3"]],
     "llm.example": [["127.0.0.1"]],
+    "api.anthropic.com": [["127.0.0.1"]],
 }
 
 
@@ -100,13 +102,22 @@ def test_a_port_that_is_not_allowed_is_refused_with_the_setting_that_would_allow
         "internal.example",
         "mapped.example",
         "here.example",
-        "a.internal.example",
     ],
 )
 def test_an_address_that_is_not_public_is_refused_in_every_spelling(strict: Mitmdump, host: str) -> None:
     answer = connect_to(strict, f"{host}:443")
     assert (answer.status, answer.closed) == (403, True)
     assert "AITAP_ALLOW_PRIVATE" in answer.text
+
+
+@pytest.mark.parametrize("host", ["api.anthropic.com", "a.internal.example"])
+def test_what_is_decrypted_is_refused_where_it_is_dialled_and_the_request_is_told_why(
+    strict: Mitmdump, host: str
+) -> None:
+    """Until then a script may send it elsewhere. A pattern of the user's own vouches for no address."""
+    status, body = exchange(strict, host, "/v1/messages", b'{"model": "m", "messages": []}')
+    assert status == 502
+    assert b"AITAP_ALLOW_PRIVATE" in body
 
 
 def test_a_name_that_turns_to_loopback_after_the_check_is_dialled_where_the_check_looked(
@@ -121,9 +132,7 @@ def test_a_name_that_turns_to_loopback_when_the_check_is_forgotten_is_refused_at
     tmp_path: Path, confdir: Path, upstream: Upstream, listener: Listener
 ) -> None:
     before = listener.accepted
-    proxy = start(
-        tmp_path, confdir, upstream, listener.port, AITAP_ALLOW_PRIVATE="127.0.0.2", TEST_FRESH="0", AITAP_DECRYPT="all"
-    )
+    proxy = start(tmp_path, confdir, upstream, listener.port, AITAP_ALLOW_PRIVATE="127.0.0.2", TEST_FRESH="0")
     try:
         assert tunnelled(proxy, f"rebinding.example:{listener.port}") == b""
         assert listener.accepted == before

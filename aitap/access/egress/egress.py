@@ -25,7 +25,7 @@ from aitap.access.grafts import Grafts
 from aitap.settings import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from mitmproxy.connection import Client, Server
     from mitmproxy.http import HTTPFlow
@@ -55,6 +55,7 @@ class Egress:
         self._destinations: Destinations | None = None
         self._resolver: Resolver | None = None
         self._upstream: Upstream | None = None
+        self._choices: Choices | None = None
         self._grafts = Grafts()
 
     @property
@@ -66,9 +67,11 @@ class Egress:
         """Begin. Raises :class:`aitap.settings.SettingsError`."""
         settings = startup.settings
         self._destinations = Destinations(settings.allow_ports, settings.allow_private, settings.providers)
+        self._choices = Choices(settings.decrypt, startup.router, lambda: startup.directory.host_modes)
+        startup.directory.on_change.append(self._choices.forget)
         self._upstream = upstream_of(settings.upstream)
         if self._upstream is not None:
-            self._go_through(self._upstream, startup)
+            self._go_through(self._upstream)
         note_destinations(self._grafts, self._named)
         if not ctx.options.ssl_insecure:
             own = ctx.options.ssl_verify_upstream_trusted_ca
@@ -77,20 +80,17 @@ class Egress:
         self._resolver = Resolver(startup.loop)
         self._resolver.install()
 
-    def _go_through(self, upstream: Upstream, startup: Startup) -> None:
+    def _go_through(self, upstream: Upstream) -> None:
         if any(mode.startswith("upstream:") for mode in ctx.options.mode):
             raise SettingsError("upstream: the mode of mitmproxy names a proxy to go through, too; give only one")
         # The way to the destination is not open before the proxy has been asked for it.
         ctx.options.update(connection_strategy="lazy")  # type: ignore[no-untyped-call]
-        directory = startup.directory
-        choices = Choices(startup.settings.decrypt, startup.router, lambda: directory.host_modes)
-        directory.on_change.append(choices.forget)
+        # A name in TLS may still say otherwise of an address.
+        chain(self._grafts, upstream, lambda host, port: literal(host) is None and not self._is_read(host, port))
 
-        def unread(host: str, port: int) -> bool:
-            # A name in TLS may still say otherwise of an address.
-            return literal(host) is None and not choices.of(((plain_name(host), port),)).decrypt
-
-        chain(self._grafts, upstream, unread)
+    def _is_read(self, host: str, port: int) -> bool:
+        """Whether what a client says to this host will be decrypted."""
+        return self._choices is not None and self._choices.of(((plain_name(host), port),)).decrypt
 
     def stop(self) -> None:
         """The proxy ends."""
@@ -113,19 +113,20 @@ class Egress:
         if asked.refused is None and (refused := await self.refused(asked.client, asked.host, asked.port)) is not None:
             asked.refused = refused.text
 
-    async def http_connect(self, flow: HTTPFlow) -> None:
+    def http_connect(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Refuse a tunnel before it is opened."""
-        if flow.response is None:
-            await self._check(flow)
+        return self._check(flow) if flow.response is None else None
 
-    async def requestheaders(self, flow: HTTPFlow) -> None:
+    def requestheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Refuse a request that names its destination itself, as plain ones to a proxy do."""
         if flow.response is not None or flow.error is not None:
-            return
+            return None
         peer = self._peers.of(flow.client_conn)
-        where = (flow.request.host, flow.request.port)
-        if _asked(peer, where) and not _same(peer.target, where):
-            await self._check(flow)
+        where = (flow.request.data.host, flow.request.data.port)
+        # In a tunnel all requests go where CONNECT said, which was looked at then.
+        if not _same(peer.target, where) and _asked(peer, where):
+            return self._check(flow)
+        return None
 
     async def _check(self, flow: HTTPFlow) -> None:
         refused = await self.refused(flow.client_conn, flow.request.host, flow.request.port)
@@ -150,6 +151,9 @@ class Egress:
         refused = destination.unreachable
         if refused is not None or destination.vouched or literal(host) is not None:
             return refused
+        if self._is_read(host, port):
+            # Its requests get an answer of their own, and a script may still send them elsewhere: the dial decides.
+            return None
         try:
             if self._upstream is not None and self._upstream.serves(host):
                 addresses = await self._resolver.addresses_soon(host, port, _SOON)
@@ -232,7 +236,9 @@ def _asked(peer: Peer, where: tuple[str, int]) -> bool:
 
 
 def _same(one: tuple[str, int] | None, other: tuple[str, int]) -> bool:
-    return one is not None and one[1] == other[1] and canonical(one[0]) == canonical(other[0])
+    if one is None or one == other:
+        return one is not None
+    return one[1] == other[1] and canonical(one[0]) == canonical(other[0])
 
 
 def _hang_up(client: Client, server: Server) -> None:
