@@ -218,9 +218,11 @@ def test_models_are_those_of_the_chosen_providers(board: Board) -> None:
     assert board.rows(query, START, START + HOUR, chosen={}) == [("claude-opus-4-8",)]
 
 
-def test_columns_named_in_the_dashboard_are_columns_of_the_query(board: Board) -> None:
+def test_what_the_dashboard_names_is_a_column_or_a_series_of_the_query(board: Board) -> None:
     for panel in board.dashboard["panels"]:
         named = {one["matcher"]["options"] for one in panel.get("fieldConfig", {}).get("overrides", ())}
         named |= set(panel["targets"][0].get("timeColumns", ())) if "targets" in panel else set()
         if named:
-            assert named <= set(board.columns(panel["title"])), panel["title"]
+            columns = board.columns(panel["title"])
+            series = {row[1] for row in board.rows(panel["title"])} if "metric" in columns else set()
+            assert named <= {*columns, *series}, panel["title"]
