@@ -162,6 +162,10 @@ def _tool(usage: Record) -> Iterator[RenderableType]:
     yield from _metadata(usage)
 
 
+# The reference's names for what stands in columns, too.
+_REPEATED = ("cache_read_input", "cache_creation_input")
+
+
 def _usage(usage: Record) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim")
@@ -169,7 +173,11 @@ def _usage(usage: Record) -> Table:
     for name in ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "output_tokens"):
         table.add_row(name.replace("_", " "), f"{usage[name]:,}")
     for name, value in (usage["metadata"] or {}).items():
+        if name in _REPEATED:
+            continue
         table.add_row(human.one_line(str(name)), f"{value:,}" if type(value) is int else human.one_line(_text(value)))
-    if usage["cost_micros"] is not None:
-        table.add_row("cost", f"{usage['cost_micros'] / 1e6:.6f}")
+    cost = "unknown" if usage["cost_micros"] is None else f"${usage['cost_micros'] / 1e6:.6f}"
+    table.add_row("cost", cost)
+    if usage["price_book"]:
+        table.add_row("prices of", human.one_line(usage["price_book"]))
     return table

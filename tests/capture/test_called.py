@@ -26,6 +26,12 @@ def test_a_post_to_a_path_of_the_table_is_a_call() -> None:
     assert (found.host, found.path, found.query, found.post) == ("api.anthropic.com", "/v1/messages", "beta=true", True)
 
 
+def test_a_dot_after_the_host_and_small_letters_in_the_method_change_nothing() -> None:
+    found = called(ROUTER, flow("post", "https://api.anthropic.com./v1/messages"))
+    assert found is not None
+    assert (found.route.provider_name, found.host, found.post) == ("anthropic", "api.anthropic.com", True)
+
+
 def test_a_host_of_no_table_is_guessed_by_its_path() -> None:
     found = called(ROUTER, flow("POST", "https://llm.example.com/serve/v1/chat/completions"))
     assert found is not None

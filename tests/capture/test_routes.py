@@ -37,6 +37,33 @@ def test_a_call_of_a_model_is_known_by_host_and_path(host: str, path: str, route
 @pytest.mark.parametrize(
     ("host", "path"),
     [
+        ("api.openai.com", "/v1/chat/completions/"),
+        ("api.openai.com", "//v1//chat/completions"),
+        ("api.openai.com", "/v1/%63hat/completions"),
+        ("api.openai.com", "/v1/chat%2Fcompletions"),
+        ("api.openai.com", "/v1/./x/../chat/completions"),
+        ("api.openai.com", "/../v1/chat/completions"),
+        ("api.openai.com", "/V1/Chat/Completions"),
+        ("api.openai.com", "/v1/chat;x=1/completions;y"),
+        ("api.openai.com", "/v1/chat/completions#x"),
+        ("api.openai.com", "/v1\\chat\\completions"),
+        ("api.openai.com.", "/v1/chat/completions"),
+    ],
+)
+def test_a_path_that_is_spelt_in_another_way_leads_to_the_same(host: str, path: str) -> None:
+    assert ROUTER.route(host, path) == Route("openai", "openai", CHAT)
+
+
+def test_the_method_of_a_path_may_be_escaped() -> None:
+    for path in ("/v1beta/models/g-1%3AgenerateContent", "/v1beta/models/g-1:generate%43ontent"):
+        found = ROUTER.route("generativelanguage.googleapis.com", path)
+        assert found is not None
+        assert found.api == "google.generate_content"
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
         ("api.anthropic.com", "/v1/models"),
         ("api.anthropic.com", "/api/event_logging/v2/batch"),
         ("api.anthropic.com", "/v1/messages/batches"),

@@ -273,14 +273,16 @@ def _server_result(block: _Block, call_id: str) -> ToolResult:
     return ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(block.content))
 
 
-# The reference's names for what providers nest; every other counter keeps its own path.
+# The reference's names, by which its dashboards ask; every other counter keeps its own path.
 _NAMES = {
+    "cache_read_input_tokens": "cache_read_input",
+    "cache_creation_input_tokens": "cache_creation_input",
     "cache_creation.ephemeral_5m_input_tokens": "cache_ephemeral_5m_input",
     "cache_creation.ephemeral_1h_input_tokens": "cache_ephemeral_1h_input",
     "server_tool_use.web_search_requests": "web_search_requests",
     "server_tool_use.web_fetch_requests": "web_fetch_requests",
 }
-_COLUMNS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_COLUMNS = ("input_tokens", "output_tokens")
 
 
 def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
@@ -289,8 +291,9 @@ def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
         for path, number in jsontext.flat_numbers(counters).items()
         if path not in _COLUMNS
     }
-    if tier := as_str(counters.get("service_tier")):
-        extra["service_tier"] = tier
+    for name in ("service_tier", "speed", "inference_geo"):  # what else the price depends on
+        if word := as_str(counters.get(name)):
+            extra[name] = word
     if partial:
         extra["partial"] = True
     count: Callable[[str], int] = lambda name: as_int(counters.get(name)) or 0  # noqa: E731

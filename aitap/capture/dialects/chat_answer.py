@@ -35,6 +35,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: Raw = _NONE
+    service_tier: Raw = _NONE
     error: Raw = _NONE
 
 
@@ -109,7 +110,7 @@ class ChatDecoder:
         facts.response_id = facts.response_id or chunk.id or None
         facts.model = facts.model or chunk.model or None
         if usage := as_dict(value_of(chunk.usage)):
-            self._usage = usage
+            self._usage = usage | {"service_tier": as_str(value_of(chunk.service_tier))}
         for choice in chunk.choices or ():
             delta = as_dict(value_of(choice.delta) or value_of(choice.message))
             self._open.add(choice.index)
@@ -242,6 +243,8 @@ def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
         for path, number in jsontext.flat_numbers(counters).items()
         if path not in ("prompt_tokens", "completion_tokens")
     }
+    if tier := as_str(counters.get("service_tier")):
+        extra["service_tier"] = tier
     if partial:
         extra["partial"] = True
     return UsageFact(

@@ -33,6 +33,7 @@ class _Response(msgspec.Struct):
     status: Raw = _NONE
     output: Raw = _NONE
     usage: Raw = _NONE
+    service_tier: Raw = _NONE
     error: Raw = _NONE
     incomplete_details: Raw = _NONE
     input_tokens: Raw = _NONE
@@ -167,6 +168,8 @@ class ResponsesDecoder:
         facts.stop_reason = reason or status
         if usage := as_dict(value_of(response.usage)):
             facts.usage = _usage(usage)
+            if tier := as_str(value_of(response.service_tier)):
+                facts.usage.extra["service_tier"] = tier
         if error := value_of(response.error):
             facts.error = error_fact({"error": error})
         elif status == "failed":

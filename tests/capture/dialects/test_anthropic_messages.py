@@ -174,6 +174,8 @@ def test_the_last_value_of_each_counter_wins() -> None:
     assert (usage.input_tokens, usage.output_tokens) == (40, 61)
     assert (usage.cache_read_input_tokens, usage.cache_write_input_tokens) == (110, 20)
     assert usage.extra == {
+        "cache_read_input": 110,
+        "cache_creation_input": 20,
         "cache_ephemeral_5m_input": 20,
         "cache_ephemeral_1h_input": 0,
         "web_search_requests": 2,
@@ -410,3 +412,10 @@ def test_a_count_of_tokens_is_whole_and_no_usage() -> None:
 @pytest.mark.parametrize("document", [{}, [], "text", None, {"id": "msg_1"}])
 def test_a_document_of_something_else_is_not_whole(document: Any) -> None:
     assert read_document(MESSAGES, document) == ResponseFacts()
+
+
+def test_what_else_the_price_depends_on_stands_with_the_tokens() -> None:
+    told = {"input_tokens": 3, "service_tier": "standard", "speed": "fast", "inference_geo": "us"}
+    usage = read(MESSAGES, message_events([text("hi")], usage=told)).usage
+    assert usage is not None
+    assert usage.extra == {"service_tier": "standard", "speed": "fast", "inference_geo": "us"}

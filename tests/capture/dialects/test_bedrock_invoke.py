@@ -84,7 +84,7 @@ def test_a_stream_of_anthropic_gives_the_same_facts_for_any_split(data: st.DataO
     assert [thought.content for thought in record.model_thoughts] == ["Let me see \u00e9\u2713"]
     assert record.time_to_first_token == 1.0
     [usage] = record.token_usages
-    assert usage.metadata == {"invocationLatency": 900, "firstByteLatency": 300}
+    assert usage.metadata == {"cache_read_input": 5, "invocationLatency": 900, "firstByteLatency": 300}
 
 
 def test_where_the_events_carry_no_usage_the_metrics_do() -> None:

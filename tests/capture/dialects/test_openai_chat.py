@@ -450,3 +450,10 @@ def test_an_error_document_is_an_error() -> None:
 @pytest.mark.parametrize("document", [{}, [], "text", None, {"choices": []}, {"choices": 5}, {"object": "list"}])
 def test_a_document_of_something_else_is_not_whole(document: Any) -> None:
     assert not read_document(CHAT, document).complete
+
+
+@pytest.mark.parametrize(("tier", "kept"), [("flex", {"service_tier": "flex"}), (None, {}), (7, {})])
+def test_the_tier_of_service_stands_with_the_tokens_that_it_prices(tier: Any, kept: dict[str, str]) -> None:
+    usage = read_document(CHAT, document({"content": "hi"}, usage=USAGE, service_tier=tier)).usage
+    assert usage is not None
+    assert {name: value for name, value in usage.extra.items() if name == "service_tier"} == kept

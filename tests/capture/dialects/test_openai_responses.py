@@ -428,3 +428,9 @@ def test_a_count_of_tokens_is_whole_and_no_usage() -> None:
 @pytest.mark.parametrize("document", [{}, [], "text", None, {"id": "x"}, {"output": []}, {"object": "list"}])
 def test_a_document_of_something_else_is_not_whole(document: Any) -> None:
     assert not read_document(RESPONSES, document).complete
+
+
+def test_the_tier_of_service_stands_with_the_tokens_that_it_prices() -> None:
+    found = read_document(RESPONSES, document(ANSWER, usage={"input_tokens": 9}, service_tier="priority")).usage
+    assert found is not None
+    assert found.extra["service_tier"] == "priority"
