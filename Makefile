@@ -23,7 +23,7 @@ help:
 	@echo 'make test     run the tests (ARGS="-k sse -x")'
 	@echo 'make lint     check style and types'
 	@echo 'make bench    measure against plain mitmdump'
-	@echo 'make venv     only make the environment, then: . $(BIN)/activate && mitmdump -s addon'
+	@echo 'make venv     only make the environment, then: . $(BIN)/activate'
 	@echo 'make lock     renew requirements.txt from pyproject.toml (needs uv)'
 	@echo 'make clean    remove the environment and the caches'
 
@@ -31,7 +31,7 @@ run: venv
 	@exec $(BIN)/aitap run $(ARGS)
 
 test: venv
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check . addon

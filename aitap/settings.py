@@ -3,8 +3,8 @@
 A field of :class:`Settings` is at the same time the mitmproxy option ``aitap_<name>``, the
 environment variable ``AITAP_<NAME>``, the key ``<name>`` in ``aitap.toml`` and the default; that is
 also the order in which they are asked. A name nobody knows is an error that says which one is near.
-``providers``, ``rules`` and ``addresses`` alone are no text: a user's own rows of the provider table, the rules of
-the policy and who comes from which network, which only the file can give.
+``providers``, ``rules``, ``addresses`` and ``prices`` alone are no text: a user's own rows of the provider table, the
+rules of the policy, who comes from which network and what models cost, which only the file can give.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aitap.access.authentication.address_table import AddressError, AddressRow, address_rows
 from aitap.access.policy.policy_rows import PolicyRow, PolicyRowError, own_rules
 from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
+from aitap.prices.own_prices import OwnPrice, OwnPriceError, own_prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -250,6 +251,8 @@ class Settings:
     """``[[rule]]`` in ``aitap.toml``: which calls are allowed, the first that fits decides."""
     addresses: tuple[AddressRow, ...] = ()
     """``[[address]]`` in ``aitap.toml``: who comes from which network."""
+    prices: tuple[OwnPrice, ...] = ()
+    """``[[price]]`` in ``aitap.toml``: what models cost, before the book is asked; the first that fits decides."""
 
 
 SETTINGS = {field.name: field for field in dataclasses.fields(Settings) if field.metadata}
@@ -276,7 +279,7 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
-_TABLES = ("provider", "rule", "address")
+_TABLES = ("provider", "rule", "address", "price")
 
 
 def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
@@ -289,7 +292,8 @@ def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
         providers = own_rows(table.pop("provider", []))
         rules = own_rules(table.pop("rule", []), providers)
         addresses = address_rows(table.pop("address", []))
-    except (ProviderRowError, PolicyRowError, AddressError) as error:
+        prices = own_prices(table.pop("price", []))
+    except (ProviderRowError, PolicyRowError, AddressError, OwnPriceError) as error:
         raise SettingsError(f"{path}: {error}") from None
     if isinstance(table.get("policy"), list):
         raise SettingsError(f"{path}: write the rules as [[rule]]; policy is off, warn or enforce")
@@ -298,7 +302,7 @@ def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
             near = _nearest(name, (*SETTINGS, *_TABLES))
             raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {near!r}?")
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
-    return texts, {"providers": providers, "rules": rules, "addresses": addresses}
+    return texts, {"providers": providers, "rules": rules, "addresses": addresses, "prices": prices}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""mitmproxy script: the addon of ``BENCH_ADDON`` with every hook and every tapped chunk timed.
+"""mitmproxy script: the addons of ``BENCH_ADDON`` with every hook and every tapped chunk timed.
 
 Only for the bench's separate hook run, never for the comparison. At shutdown the durations go to
-``BENCH_TIMES`` as JSON: nanoseconds of wall clock on mitmproxy's event loop, hook by hook, in order;
-``chunk`` is the tap, ``empty`` a function that does nothing. Reading the clock takes longer than a
-good tap, and how long depends on what ran before; so what it takes is measured anew right before
-each call, and taken off.
+``BENCH_TIMES`` as JSON: nanoseconds of wall clock on mitmproxy's event loop, hook by hook of each addon, in
+order; ``chunk`` is the tap, ``empty`` a function that does nothing. Of a hook that waits, what it runs itself
+counts, and not the waiting. Also timed is an addon that another one puts beside the scripts when it is
+loaded. Reading the clock takes longer than a good tap, and how long depends on what ran before; so what it
+takes is measured anew right before each call, and taken off.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy.hooks import all_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Generator
 
     from mitmproxy import http
+    from mitmproxy.addonmanager import Loader
 
 # mitmproxy calls these once in a process's life, not in a flow's.
 LIFECYCLE = {"load", "configure", "running", "done"}
@@ -35,8 +37,6 @@ times: dict[str, array[int]] = {}
 
 def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """``function``, its durations noted under ``name``."""
-    if inspect.iscoroutinefunction(function):
-        raise TypeError(f"{name} is a coroutine: time on the loop cannot be told from waiting")
     note = times.setdefault(name, array("q")).append
 
     # One argument, as every hook of a flow or a connection and the tap have: unpacking more costs time of its own.
@@ -46,29 +46,64 @@ def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         start = perf_counter_ns()
         result = function(value)
         end = perf_counter_ns()
-        note((end - start) - (start - before))
+        spent = (end - start) - (start - before)
+        if result is not None and inspect.isawaitable(result):
+            return Waiting(result, spent, note)
+        note(spent)
         return result
 
     return call
 
 
+class Waiting:
+    """What a hook gives mitmproxy to wait for; notes the time that it runs."""
+
+    def __init__(self, awaitable: Awaitable[Any], spent: int, note: Callable[[int], None]) -> None:
+        self._awaitable = awaitable
+        self._spent = spent
+        self._note = note
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._awaitable.__await__()
+        given = None
+        while True:
+            before = perf_counter_ns()
+            start = perf_counter_ns()
+            over = True
+            try:
+                wanted = steps.send(given)  # type: ignore[attr-defined]
+                over = False
+            except StopIteration as end:
+                return end.value
+            finally:
+                self._spent += (perf_counter_ns() - start) - (start - before)
+                if over:
+                    self._note(self._spent)
+            given = yield wanted
+
+
 def tapped(flow: http.HTTPFlow) -> None:
-    """Time the tap that the addon has put on a response."""
-    if flow.response and callable(flow.response.stream):
-        flow.response.stream = timed("chunk", flow.response.stream)
+    """Time the tap that an addon has put on a response."""
+    if flow.response and callable(flow.response.stream) and not hasattr(flow.response.stream, "timed"):
+        stream = timed("chunk", flow.response.stream)
+        stream.timed = True  # type: ignore[attr-defined]
+        flow.response.stream = stream
 
 
 def wrap(addon: object) -> SimpleNamespace:
     """An addon that is ``addon`` with its hooks timed."""
-    wrapped = SimpleNamespace(name=f"timed_{type(addon).__name__.lower()}")
+    part = type(addon).__name__.lower()
+    wrapped = SimpleNamespace(name=f"timed_{part}")
     for name in all_hooks:
         hook = getattr(addon, name, None)
         if hook is None:
             continue
-        if name in LIFECYCLE:
+        if name == "load":
+            wrapped.load = loading(hook)
+        elif name in LIFECYCLE:
             setattr(wrapped, name, hook)
         elif name == "responseheaders":
-            timed_hook = timed(name, hook)
+            timed_hook = timed(f"{part}.{name}", hook)
 
             def responseheaders(flow: http.HTTPFlow, hook: Callable[..., Any] = timed_hook) -> None:
                 hook(flow)
@@ -76,8 +111,20 @@ def wrap(addon: object) -> SimpleNamespace:
 
             wrapped.responseheaders = responseheaders
         else:
-            setattr(wrapped, name, timed(name, hook))
+            setattr(wrapped, name, timed(f"{part}.{name}", hook))
     return wrapped
+
+
+def loading(load: Callable[[Loader], None]) -> Callable[[Loader], None]:
+    """``load``, and what it puts among mitmproxy's addons is timed, too."""
+
+    def call(loader: Loader) -> None:
+        addons = loader.master.addons
+        before = list(addons.chain)
+        load(loader)
+        addons.chain = [addon if addon in before else wrap(addon) for addon in addons.chain]
+
+    return call
 
 
 class Report:

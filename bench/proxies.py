@@ -53,7 +53,9 @@ def recording(name: str, script: Path, folder: Path, **environment: str) -> Vari
     """A variant that records into a database of its own in ``folder``."""
     database = folder / f"{name}.db"
     url = ("AITAP_DATABASE_URL", f"sqlite:///{database}")
-    return Variant(name, script, database, (url, *environment.items()))
+    # The upstream that stands for every provider is on loopback, which is no place for clients to go.
+    private = ("AITAP_ALLOW_PRIVATE", "all")
+    return Variant(name, script, database, (url, private, *environment.items()))
 
 
 def authority(folder: Path) -> Path:

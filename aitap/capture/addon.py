@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Optional
 
 from mitmproxy import ctx, exceptions, http
+from peewee import PeeweeException
 
 from aitap.access.authentication.directory import Directory
 from aitap.access.identity import local_identity
@@ -100,7 +101,7 @@ class Recorder:
         try:
             check_options(ctx.options.deferred)
             self._start(_settings())
-        except (SettingsError, StorageError, OSError) as error:
+        except (SettingsError, StorageError, PeeweeException, OSError) as error:
             # Logged as an error before startup is over, it makes mitmproxy exit.
             logger.error("aitap: %s", error)  # noqa: TRY400 - one line for a person, no traceback
 
@@ -131,6 +132,7 @@ class Recorder:
                 content_retention=settings.content_retention,
                 flush_interval=settings.flush_interval,
                 observe=observed,
+                prices=settings.prices,
             ),
             loop,
         )
@@ -300,7 +302,7 @@ def _head(route: Route, data: http.RequestData, where: tuple[str, str, str], ide
     host, path, query = where
     return (
         route,
-        "POST" if data.method == b"POST" else "GET",
+        "GET" if data.method == b"GET" else "POST",
         host if host.isascii() else host.encode("utf-8", "replace").decode(),
         path,
         query,

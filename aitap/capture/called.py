@@ -17,7 +17,7 @@ class Called(NamedTuple):
 
     route: Route
     host: str
-    """Lower-case."""
+    """Lower-case, without a dot at the end."""
     path: str
     """Still percent-encoded."""
     query: str
@@ -31,7 +31,10 @@ def called(router: Router, flow: http.HTTPFlow) -> Called | None:
     data = request.data  # as it came: the properties of a request decode it anew each time
     post = data.method == b"POST"
     if not (post or data.method == b"GET"):
-        return None
+        # Methods are case-sensitive (RFC 9110, 9.1); not every server is.
+        post = data.method.upper() == b"POST"
+        if not post:
+            return None
     path, _, query = data.path.decode("utf-8", "replace").partition("?")
     host, port = data.host, data.port
     # The Host header is asked last: it is dear to read, and differs only where traffic was redirected.
@@ -46,4 +49,4 @@ def called(router: Router, flow: http.HTTPFlow) -> Called | None:
         return None
     if not post and request.headers.get("upgrade", "").lower() != "websocket":
         return None
-    return Called(route, host.lower(), path, query, post)
+    return Called(route, host.lower().rstrip("."), path, query, post)

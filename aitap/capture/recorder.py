@@ -47,6 +47,8 @@ from aitap.capture.routes import Route
 from aitap.capture.sockets import socket_type
 from aitap.observe.observation import Observation
 from aitap.observe.settings import ObserveSettings
+from aitap.prices.own_prices import OwnPrice
+from aitap.prices.pricing import Prices
 from aitap.record import CaptureMode, HostSeen, Passed
 from aitap.storage.database import open_database
 from aitap.storage.writer import Writer
@@ -78,6 +80,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
     content_retention: float
     flush_interval: float
     observe: ObserveSettings = ObserveSettings()
+    prices: tuple[OwnPrice, ...] = ()
 
 
 class Recorder:
@@ -90,6 +93,7 @@ class Recorder:
             flush_interval=settings.flush_interval / 2,
             retention=settings.retention,
             content_retention=settings.content_retention,
+            prices=Prices(settings.prices),
         )
         self.observation = Observation(settings.observe, self.writer, settings.database_url)
         self.pipeline = Pipeline(

@@ -10,6 +10,7 @@ import fnmatch
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -19,7 +20,11 @@ from aitap.record import UNKNOWN, Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Route", "Router", "host_test"]
+__all__ = ["Route", "Router", "host_test", "plain_path"]
+
+
+_ODD = re.compile(r"[%;#\\]|//|/\.|/\Z")
+"""In a path that may be spelt in another way than the table has it."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -57,6 +62,7 @@ class Router:
         self.knows = lru_cache(maxsize=4096)(self._knows)
 
     def _find_host(self, host: str, port: int) -> list[tuple[re.Pattern[str], Route]]:
+        host = host.rstrip(".")  # RFC 1034, 3.1: the root, which most leave out
         return [route for fits, _, routes in self._rows if fits(host, port) for route in routes]
 
     def _knows(self, host: str, port: int) -> tuple[str, str] | None:
@@ -66,9 +72,15 @@ class Router:
     def _route(self, host: str, path: str, port: int = 0) -> Route | None:
         """What a request to this host (lower-case), path (still percent-encoded) and port is; None: no model call.
 
-        A host that the table names with a port is only found where the port is given.
+        A host that the table names with a port is only found where the port is given. A path that is spelt in
+        another way is looked at as :func:`plain_path` has it, too.
         """
-        return next((route for pattern, route in self._of_host(host, port) if pattern.match(path)), None)
+        routes = self._of_host(host, port)
+        found = next((route for pattern, route in routes if pattern.match(path)), None)
+        if found is None and routes and _ODD.search(path):
+            plain = plain_path(path)
+            found = next((route for pattern, route in routes if pattern.match(plain)), None)
+        return found
 
     def guess(self, host: str, path: str, port: int = 0) -> Route | None:
         """What a POST to a host that is in no table may be, by the shape of its path. Its body must bear it out.
@@ -84,7 +96,8 @@ class Router:
 def _routes(row: ProviderRow, lists: dict[str, list[dict[str, Any]]]) -> list[tuple[re.Pattern[str], Route]]:
     return [
         (
-            re.compile(fnmatch.translate(route["path"])),
+            # Some servers (Azure's among them) do not tell upper from lower case.
+            re.compile(fnmatch.translate(route["path"]), re.IGNORECASE),
             Route(
                 route.get("type", row.type),
                 row.name,
@@ -95,6 +108,21 @@ def _routes(row: ProviderRow, lists: dict[str, list[dict[str, Any]]]) -> list[tu
         )
         for route in lists[row.routes]
     ]
+
+
+def plain_path(path: str) -> str:
+    """A path as a lenient server reads it: percent codes undone, no empty or dotted segments, nothing after ; or #.
+
+    Whoever calls a model by such a path (RFC 3986, 6.2.2, and what servers do beyond it) calls it all the same.
+    """
+    segments: list[str] = []
+    for segment in unquote(path).replace("\\", "/").partition("#")[0].split("/"):
+        name = segment.partition(";")[0]
+        if name == "..":
+            del segments[-1:]
+        elif name not in ("", "."):
+            segments.append(name)
+    return "/" + "/".join(segments)
 
 
 def _last_word(path: str) -> str:

@@ -24,6 +24,8 @@ from aitap.certs.authority import AuthorityError, ensure_authority, facts
 from aitap.certs.page import MAGIC_HOST, Answer, answer, failure
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from mitmproxy.connection import Client
     from mitmproxy.proxy.layer import NextLayer
 
@@ -63,10 +65,14 @@ class CertificateSite:
         """What comes after CONNECT is for somebody else."""
         self._tls.discard(flow.client_conn)
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Answer what is for the proxy itself. No exception leaves: unanswered, it would be forwarded."""
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Answer what is for the proxy itself."""
         if flow.response is not None or flow.error is not None or not self._for_us(flow):
-            return
+            return None
+        return self._serve(flow)
+
+    async def _serve(self, flow: http.HTTPFlow) -> None:
+        """Set the answer. No exception leaves: unanswered, the request would be forwarded."""
         try:
             found = await asyncio.get_running_loop().run_in_executor(
                 None, _answer, flow.request, str(ctx.options.confdir)
@@ -80,15 +86,16 @@ class CertificateSite:
         client, request = flow.client_conn, flow.request
         if isinstance(client.proxy_mode, ReverseMode):
             return False
-        if client in self._origin_form or (client in self._tls and request.scheme == "https"):
+        https = request.data.scheme == b"https"  # as it came: the properties of a request decode it anew each time
+        if (self._origin_form and client in self._origin_form) or (https and self._tls and client in self._tls):
             return True
-        host = request.host.lower().rstrip(".")
+        host = request.data.host.lower().rstrip(".")
         if host == MAGIC_HOST:
-            return request.scheme == "http"
+            return not https
         # Traffic that was redirected to us names an address; the host is in its header.
-        if request.scheme == "http" and _address(host) and request.pretty_host.lower() == MAGIC_HOST:
+        if not https and _address(host) and request.pretty_host.lower() == MAGIC_HOST:
             return True
-        return _is_here(host, request.port, client)
+        return _is_here(host, request.data.port, client)
 
 
 def _is_here(host: str, port: int, client: Client) -> bool:

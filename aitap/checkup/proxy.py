@@ -90,7 +90,7 @@ def _answered(situation: Situation, status: int, reason: str) -> Iterator[Findin
 
 
 def _refused(situation: Situation) -> Finding:
-    if situation.proxy.authorization:
+    if situation.proxy.password:
         return problem(
             "proxy.key",
             f"it refuses the key of {situation.proxy.username}: wrong, expired or revoked",

@@ -97,6 +97,12 @@ class _Tls:
             except ssl.SSLZeroReturnError:
                 return b""
 
+    def close(self) -> None:
+        """Say that this is the end: who goes without a word has refused the certificate, for all a proxy can tell."""
+        with contextlib.suppress(ssl.SSLWantReadError):  # nobody waits for the other's goodbye
+            self._tls.unwrap()
+        self._flush()
+
 
 class Tunnel:
     """A proxy's answer to CONNECT, and the connection on which it came."""
@@ -108,7 +114,10 @@ class Tunnel:
 
     def handshake(self, context: ssl.SSLContext, host: str) -> bytes:
         """TLS with ``host`` through the tunnel; its certificate as DER."""
-        return _Tls(self._stream, context, host).certificate
+        tls = _Tls(self._stream, context, host)
+        with contextlib.suppress(OSError):
+            tls.close()
+        return tls.certificate
 
 
 @contextlib.contextmanager

@@ -20,13 +20,13 @@ __all__ = ["check_versions", "fits", "numbers"]
 
 _OLDEST, _TOO_NEW = (3, 11), (3, 15)
 _NEEDED = {
-    "mitmproxy": ">=11.0.2,<13",
+    "mitmproxy": ">=12.2.3,<13" if sys.version_info >= (3, 12) else ">=11.0.2,<12",
     "peewee": ">=4.5,<5",
     "msgspec": ">=0.20",
     "click": ">=8.1.8",
     "rich": ">=14",
 }
-"""As pyproject.toml has it; a test holds the two together."""
+"""As pyproject.toml has it for this Python; a test holds the two together."""
 
 
 def check_versions(_: Situation) -> Iterator[Finding]:

@@ -40,6 +40,8 @@ COMMANDS = {
     "export": "aitap.export.export_records:export",
     "tail": "aitap.export.tail:tail",
     "ingest": "aitap.export.ingest:ingest",
+    "reprice": "aitap.export.reprice:reprice",
+    "serve": "aitap.export.serve:serve",
     "prune": "aitap.export.prune:prune",
     "db": "aitap.export.database:db",
 }
@@ -127,7 +129,9 @@ def _forget_output() -> None:
 
 
 @click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--database-url", metavar="URL", help="Where the records are: sqlite:////absolute/path.db.")
+@click.option(
+    "--database-url", metavar="URL", help="Where the records are: sqlite:////absolute/path.db or postgresql://..."
+)
 @click.version_option(__version__, package_name="aitap", message="%(prog)s %(version)s", help="Show the version.")
 @click.pass_context
 def main(ctx: click.Context, database_url: str | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from aitap.storage.rows import CHILDREN, INTERCEPTION, TOKEN_COUNTERS
-from aitap.storage.threads import token_sum
+from aitap.storage.threads import cost_sum, token_sum
 
 __all__ = ["INTERCEPTION_COLUMNS", "SESSION_COLUMNS", "cell", "interception_row", "session_row"]
 
@@ -44,6 +44,7 @@ _INTERCEPTION: dict[str, Callable[[Record], Any]] = {
     **{name: _column(name) for name in INTERCEPTION.names},
     "initiator_username": lambda record: record["initiator"]["username"],
     **{name: lambda record, name=name: token_sum([dict(record)])[name] for name in TOKEN_COUNTERS},  # type: ignore[misc]
+    "cost_micros": lambda record: cost_sum([dict(record)])["cost_micros"],
     "prompt": lambda record: next((prompt["prompt"] for prompt in record["user_prompts"]), None),
     "tools": lambda record: ", ".join(usage["tool"] for usage in record["tool_usages"]) or None,
     **{name: _column(name) for name in CHILDREN},
@@ -61,6 +62,8 @@ _SESSION: dict[str, Callable[[Record], Any]] = {
         )
     },
     **{name: lambda record, name=name: record["token_usage_summary"][name] for name in TOKEN_COUNTERS},  # type: ignore[misc]
+    "cost_micros": _column("cost_micros"),
+    "unpriced": _column("unpriced"),
 }
 
 INTERCEPTION_COLUMNS = list(_INTERCEPTION)

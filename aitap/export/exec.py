@@ -98,7 +98,7 @@ def _check_answers(proxy: ProxyAddress) -> None:
     finally:
         connection.close()
     if status == http.client.PROXY_AUTHENTICATION_REQUIRED:
-        wants = "refuses this key" if proxy.authorization else "wants a key"
+        wants = "refuses this key" if proxy.password else "wants a key"
         raise Failure(f"the proxy at {proxy.place} {wants}: give one with --key-file (`aitap keys create --user NAME`)")
 
 

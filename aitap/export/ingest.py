@@ -44,6 +44,7 @@ def ingest(*, files: tuple[str, ...], initiator: str) -> None:
     """
     from aitap.capture.routes import Router
     from aitap.capture.saved import Replay
+    from aitap.prices.pricing import Prices
     from aitap.storage.database import open_database
     from aitap.storage.writer import Writer
 
@@ -52,8 +53,9 @@ def ingest(*, files: tuple[str, ...], initiator: str) -> None:
     try:
         initiator_id = _initiator(database, initiator)
         replay = Replay(Router(settings.providers), initiator_id, settings.capture)
+        prices = Prices(settings.prices)
         # Nothing is pruned from here: who ingests old traffic wants to look at it first.
-        with _running(Writer(database, flush_interval=0.0)) as writer, _one_line_logs():
+        with _running(Writer(database, flush_interval=0.0, prices=prices)) as writer, _one_line_logs():
             intake = _Intake(database, writer, replay, time.time() - settings.retention if settings.retention else 0.0)
             problems = [problem for file in files if (problem := _ingest_file(file, intake))]
             intake.settle()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -17,6 +19,9 @@ __all__ = ["run"]
 
 
 _BEHIND = "aitap.mitmdump_options"
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
+"""What stands for all addresses, and that of these which this machine has for itself."""
 
 
 class _Wrapper(click.Command):
@@ -58,7 +63,7 @@ def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
     # Opened here once, so that a database that cannot be used is one line now and not a proxy that records nothing.
     open_database(database_url, migrate=True).close()
     address = f"http://{_authority_form(host)}:{port}"
-    click.echo(f"listens on  {address}")
+    click.echo(f"listens on  {address}{', and every other address of this machine' if host in _ANY else ''}")
     click.echo(f"CA          {authority.path}")
     click.echo(f"bundle      {bundle}")
     click.echo(f"records     {shown(database_url)}")
@@ -76,16 +81,18 @@ def _needs_key(auth: str, host: str) -> bool:
 
 def _invite(address: str, *, needs_key: bool, default: bool) -> None:
     """What to type next."""
+    # `make run` starts us in an environment that the next terminal has not activated.
+    aitap = sys.argv[0] if Path(sys.argv[0]).name == "aitap" and shutil.which("aitap") is None else "aitap"
     if needs_key:
-        click.echo("who may     whoever has a key: aitap keys create --user NAME --create-user")
-        click.echo(f"try         aitap exec --proxy {address.replace('//', '//NAME:KEY@')} -- claude")
+        click.echo(f"who may     whoever has a key: {aitap} keys create --user NAME --create-user")
+        click.echo(f"try         {aitap} exec --proxy {address.replace('//', '//NAME:KEY@')} -- claude")
     else:
         click.echo("who may     everyone on this machine, without a key; all is recorded as yours")
-        click.echo(f"try         aitap exec {'' if default else f'--proxy {address} '}-- claude")
+        click.echo(f"try         {aitap} exec {'' if default else f'--proxy {address} '}-- claude")
 
 
 def _authority_form(host: str) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    shown = _ANY.get(host, host)
     return f"[{shown}]" if ":" in shown else shown
 
 
@@ -110,6 +117,9 @@ def _arguments(host: str, port: int, confdir: Path, database_url: str, options: 
 def _mitmdump(arguments: list[str], options: list[str]) -> None:
     from mitmproxy.tools.main import mitmdump
 
+    # What happens is told when it happens, in a file or a journal too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     # mitmproxy names the program in its own messages by this.
     sys.argv = ["mitmdump", *options]
     mitmdump([*arguments, *options])

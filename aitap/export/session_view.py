@@ -85,9 +85,15 @@ def _head(session: Record) -> list[RenderableType]:
     return [
         Text.assemble(("Session ", "bold"), human.one_line(session["id"])),
         Text.assemble((client, "bold"), f" of {human.one_line(who)}, {when}"),
-        Text(f"{sums or 'nothing ended yet'}; {_tokens(session['token_usage_summary'])}"),
+        Text(f"{sums or 'nothing ended yet'}; {_tokens(session['token_usage_summary'])}{_cost(session)}"),
         Text(", ".join(human.one_line(model) for model in session["models"] or ()), style="dim"),
     ]
+
+
+def _cost(session: Record) -> str:
+    if session["cost_micros"] is None:
+        return ""
+    return f"; {human.money(session['cost_micros'], more=bool(session['unpriced']))}"
 
 
 def _subagents(threads: list[Record]) -> int:

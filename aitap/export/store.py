@@ -31,7 +31,7 @@ def database_option(command: Command) -> Command:
         metavar="URL",
         expose_value=False,
         callback=_remember,
-        help="Where the records are: sqlite:////absolute/path.db.",
+        help="Where the records are: sqlite:////absolute/path.db or postgresql://...",
     )(command)
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aitap.export import human
 from aitap.record import UNKNOWN
-from aitap.storage.threads import token_sum
+from aitap.storage.threads import cost_sum, token_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +57,15 @@ def _tokens(name: str) -> Callable[[Record, datetime], str]:
 
 def _session_tokens(name: str) -> Callable[[Record, datetime], str]:
     return lambda record, _: human.count(record["token_usage_summary"][name])
+
+
+def _cost(record: Record, _: datetime) -> str:
+    cost = cost_sum([record])
+    return human.money(cost["cost_micros"], more=bool(cost["unpriced"]))
+
+
+def _session_cost(record: Record, _: datetime) -> str:
+    return human.money(record["cost_micros"], more=bool(record["unpriced"]))
 
 
 def _outcome(record: Record, _: datetime) -> Text:
@@ -117,6 +126,7 @@ _INTERCEPTIONS = [
     _Column(header="IN", cell=_tokens("input_tokens"), width=5, right=True),
     _Column(header="CACHED", cell=_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
     _Column(header="OUT", cell=_tokens("output_tokens"), width=5, right=True),
+    _Column(header="COST", cell=_cost, width=9, right=True, since=140),
     _Column(header="TOOLS", cell=lambda r, _: str(len(r["tool_usages"])), width=5, right=True, since=190),
     _Column(header="FIRST", cell=lambda r, _: human.span(r["time_to_first_token"]), width=6, right=True, since=195),
     _Column(header="TOOK", cell=lambda r, _: human.span(r["duration"]), width=7, right=True, since=110),
@@ -139,6 +149,7 @@ _SESSIONS = [
     _Column(header="IN", cell=_session_tokens("input_tokens"), width=5, right=True),
     _Column(header="CACHED", cell=_session_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
     _Column(header="OUT", cell=_session_tokens("output_tokens"), width=5, right=True),
+    _Column(header="COST", cell=_session_cost, width=9, right=True, since=130),
     _Column(header="LAST PROMPT", cell=lambda r, _: human.one_line(r["last_prompt"] or human.DASH), width=0),
 ]
 
@@ -217,6 +228,7 @@ _USERS = [
     _Column(header="NAME", cell=lambda r, _: human.one_line(r["name"] or human.DASH), width=0),
     _Column(header="EMAIL", cell=lambda r, _: human.one_line(r["email"] or human.DASH), width=30, since=110),
     _Column(header="FROM", cell=lambda r, _: human.one_line(r["source"]), width=8, since=90),
+    _Column(header="ROLE", cell=lambda r, _: r["role"], width=7, since=80),
     _Column(header="STATE", cell=_state, width=7),
     _Column(header="KEYS", cell=lambda r, _: str(r["keys"]), width=4, right=True),
     _Column(header="LAST USED", cell=_time_of("last_used_at"), width=12, since=70),

@@ -10,7 +10,7 @@ import click
 
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, query_filter, query_options
-from aitap.export.store import opened
+from aitap.export.store import in_force, opened
 from aitap.storage import usage as usages
 
 __all__ = ["usage"]
@@ -18,6 +18,8 @@ __all__ = ["usage"]
 
 def _by(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     names = list(dict.fromkeys(name.strip().lower().replace("-", "_") for name in value.split(",") if name.strip()))
+    if not names:
+        raise click.BadParameter(f"name at least one of {', '.join(usages.BY)}")
     for name in names:
         if name not in usages.BY:
             near = difflib.get_close_matches(name, usages.BY, n=1, cutoff=0.0)[0]
@@ -34,15 +36,20 @@ def _by(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     callback=_by,
     help=f"What to tell apart: {', '.join(usages.BY)}.",
 )
+@click.option("--unpriced", "without_price", is_flag=True, help="List what nobody knows the cost of, and why.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, without the line for all.")
 @query_options
 @json_option
-def usage(*, by: list[str], as_csv: bool, as_json: bool, **query: Any) -> None:
+def usage(*, by: list[str], without_price: bool, as_csv: bool, as_json: bool, **query: Any) -> None:
     """Sum up calls, tokens and cost.
 
     Days, weeks (ISO 8601), months and years are those of UTC. Sums stay when retention has taken the interceptions.
     Cost is in US dollars at list price; what is not known is not 0: a + says that there is more than could be told.
+    Under a subscription nobody pays that: --by credential_kind tells it apart.
     """
+    if without_price:
+        _unpriced(query, as_json=as_json)
+        return
     with opened() as database:
         wanted = query_filter(database, "interceptions", query)
         rows, total = usages.usage(database, wanted, by)
@@ -61,3 +68,22 @@ def usage(*, by: list[str], as_csv: bool, as_json: bool, **query: Any) -> None:
         console.print("Nothing was used.", style="dim")
         return
     console.print(usage_table(rows, total, by, console.width))
+
+
+def _unpriced(query: dict[str, Any], *, as_json: bool) -> None:
+    from aitap.prices.pricing import Prices
+    from aitap.storage.unpriced import unpriced
+
+    prices = Prices(in_force().prices)
+    with opened() as database:
+        rows = unpriced(database, query_filter(database, "interceptions", query), prices)
+    if wants_json(asked=as_json):
+        write_json(rows)
+        return
+    from aitap.export.usage_view import unpriced_table
+
+    console = terminal()
+    if not rows:
+        console.print("Of everything that was used, the cost is known.", style="dim")
+        return
+    console.print(unpriced_table(rows))

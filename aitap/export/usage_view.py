@@ -16,7 +16,7 @@ from aitap.storage.daily import SUMS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["cost", "usage_csv", "usage_table"]
+__all__ = ["cost", "unpriced_table", "usage_csv", "usage_table"]
 
 Row = dict[str, Any]
 
@@ -62,6 +62,25 @@ def _named(row: Row, name: str) -> str:
     if name == "user":
         return human.one_line(row["user"]["username"] or human.short_id(row["user"]["id"]))
     return human.one_line(row[name] or human.DASH)
+
+
+def unpriced_table(rows: Sequence[Row]) -> Table:
+    """One line for each model of which some cost is not known."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for head in ("PROVIDER", "MODEL"):
+        table.add_column(head, no_wrap=True, overflow="ellipsis")
+    for head in ("CALLS", "UNPRICED", "NO TOKENS"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("LAST DAY", no_wrap=True)
+    table.add_column("WHY", overflow="fold", min_width=28)
+    for row in rows:
+        table.add_row(
+            *(Text(human.one_line(row[name])) for name in ("provider_name", "model")),
+            *(human.count(row[name]) for name in ("interceptions", "unpriced", "unmetered")),
+            row["last_day"] or human.DASH,
+            Text(human.one_line(row["reason"] or "the records are gone")),
+        )
+    return table
 
 
 def usage_csv(rows: Sequence[Row], by: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""``aitap users add|list|remove``: the people and machines whose traffic is recorded."""
+"""``aitap users add|list|role|remove``: the people and machines whose traffic is recorded."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from aitap.export.store import database_option, opened
 
 if TYPE_CHECKING:
     from peewee import Database
+
+    from aitap.storage.users import Role
 
 __all__ = ["user_called", "users"]
 
@@ -46,13 +48,17 @@ def users() -> None:
     """The people and machines whose traffic is recorded."""
 
 
+ROLES = click.Choice(["user", "auditor", "admin"])
+
+
 @users.command()
 @click.argument("username")
 @click.option("--name", default="", metavar="NAME", help="The name to show, such as 'Alice Example'.")
 @click.option("--email", metavar="ADDRESS", help="An address to show.")
+@click.option("--role", type=ROLES, help="Whose records they may see in `aitap serve`: see `aitap users role --help`.")
 @database_option
 @json_option
-def add(*, username: str, name: str, email: str | None, as_json: bool) -> None:
+def add(*, username: str, name: str, email: str | None, role: Role | None, as_json: bool) -> None:
     """Add a user, or bring back one who was removed.
 
     The next step is a proxy key: `aitap keys create --user USERNAME`. Users of a Coder deployment, of an htpasswd
@@ -64,7 +70,7 @@ def add(*, username: str, name: str, email: str | None, as_json: bool) -> None:
     with opened(read_only=False, migrate=True) as database:
         known = find_user(database, username)
         own_id = user_id(username) if known is None else known["id"]
-        new = add_user(database, own_id, username, name=name, email=email)
+        new = add_user(database, own_id, username, name=name, email=email, role=role)
         found = find_user(database, own_id)
     if wants_json(asked=as_json):
         write_json(found)
@@ -94,6 +100,24 @@ def list_(*, as_json: bool) -> None:
         console.print("No users found.", style="dim")
         return
     console.print(user_table(found, console.width, datetime.now(UTC)))
+
+
+@users.command("role")
+@click.argument("who", metavar="USER")
+@click.argument("role", metavar="ROLE", type=ROLES)
+@database_option
+def role_(*, who: str, role: Role) -> None:
+    """Say whose records a user may see in `aitap serve`, which honours it within seconds.
+
+    USER is a username, an id, or me. ROLE is user (their own), auditor (everybody's; each such reading is kept in the
+    table aitap_audit), or admin (the same, and may change users and keys).
+    """
+    from aitap.storage.users import set_role
+
+    with opened(read_only=False, migrate=True) as database:
+        found = user_called(database, who)
+        set_role(database, found["id"], role)
+    click.echo(f"{found['username']} is {'an' if role[0] == 'a' else 'a'} {role}")
 
 
 @users.command()

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from aitap.export.human import safe
-from aitap.export.output import wants_json, write_json
+from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, query_filter, query_options
 from aitap.export.store import opened
 from aitap.storage.queries import distinct_clients, distinct_models, distinct_providers
@@ -34,6 +34,8 @@ def _command(name: Kind, field: str, ask: Callable[..., list[str]], text: str) -
         if wants_json(asked=as_json):
             write_json(found)
             return
+        if not found:
+            terminal().print(f"No {name} found.", style="dim")
         for value in found:
             click.echo(safe(value))
 

@@ -135,7 +135,8 @@ _PROXY = (
     ),
     _counter(
         "proxy_refusals_total",
-        "What the proxy refused: part is gate (who), limits, egress (where to) or policy (which model).",
+        "What the proxy refused: part is gate (who), limits, egress (where to), policy (which model) or decryption "
+        "(what hides).",
         *("part", "reason"),
         closed=("part",),
         limit=300,

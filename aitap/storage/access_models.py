@@ -1,4 +1,7 @@
-"""The tables of who may use the proxy and of what is said of hosts; :mod:`aitap.storage.models` has the others."""
+"""The tables of who may use the proxy, who read whose records, and what is said of hosts.
+
+:mod:`aitap.storage.models` has the others.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from peewee import SQL, BigIntegerField, BooleanField, TextField
 
 from aitap.storage.fields import Table, Timestamp, Uuid
 
-__all__ = ["Change", "HostRule", "Key", "User"]
+__all__ = ["Change", "HostRule", "Key", "Reading", "User"]
 
 
 class User(Table):
@@ -21,6 +24,8 @@ class User(Table):
     created_at = Timestamp()
     source = TextField(default="local", constraints=[SQL("DEFAULT 'local'")])
     """Where the user was first known from: ``local`` (named here), ``coder``, ``htpasswd`` or ``address``."""
+    role = TextField(default="user", constraints=[SQL("DEFAULT 'user'")])
+    """Whose records the user may see: one of :data:`aitap.storage.users.ROLES`."""
 
     class Meta:
         table_name = "users"
@@ -44,6 +49,29 @@ class Key(Table):
 
     class Meta:
         table_name = "aitap_keys"
+
+
+class Reading(Table):
+    """Somebody was shown records of somebody else: one row for each answer and each person whose they were."""
+
+    id = Uuid(primary_key=True)
+    read_at = Timestamp(index=True)
+    reader_id = Uuid()
+    api_key_id = TextField(null=True)
+    """The key that was shown; null where none was asked for."""
+    address = TextField()
+    """Where the reader came from; empty where that is not known."""
+    subject_id = Uuid()
+    """Whose records they were."""
+    path = TextField()
+    query = TextField()
+    """The question, as it stood in the URL; cut where it is long."""
+    records = BigIntegerField()
+    """How many interceptions or sessions of this person were in the answer."""
+
+    class Meta:
+        table_name = "aitap_audit"
+        indexes = ((("subject_id", "read_at"), False),)
 
 
 class HostRule(Table):

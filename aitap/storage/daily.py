@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aitap.storage.database import execute_many, question_marks, rows_of
 from aitap.storage.fields import timestamp_text
+from aitap.storage.usage_models import COUNTS, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,23 +22,10 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception
 
-__all__ = ["KEY", "SUMS", "add", "add_ended", "add_stored", "sums_of_rows"]
+__all__ = ["KEY", "SUMS", "Sums", "add", "add_ended", "add_stored", "sums_of_rows"]
 
-KEY = ("day", "initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
-SUMS = (
-    "interceptions",
-    "errors",
-    "unmetered",
-    "prompts",
-    "tool_calls",
-    "usages",
-    "unpriced",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "cost_micros",
-)
+KEY = ("day", *KINDS)
+SUMS = COUNTS
 
 Key = tuple[str, ...]
 Sums = dict[Key, list[int]]
@@ -74,26 +62,24 @@ _ENDS = (
     f"count(*), sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), sum(CASE WHEN {_UNMETERED} THEN 1 ELSE 0 END)"
 )
 _TOKENS = (
-    "count(*), sum(CASE WHEN c.cost_micros IS NULL THEN 1 ELSE 0 END), "
+    "count(c.id), sum(CASE WHEN c.id IS NOT NULL AND c.cost_micros IS NULL THEN 1 ELSE 0 END), "
     "sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_input_tokens), sum(c.cache_write_input_tokens), "
-    "coalesce(sum(c.cost_micros), 0)"
+    "sum(c.cost_micros)"
 )
-_CHILDREN = " JOIN aibridge_interceptions i ON i.id = c.interception_id"
+
+
+def _with(table: str) -> str:
+    # A left join is read from the left: SQLite would begin with all children there are.
+    return f"FROM aibridge_interceptions i LEFT JOIN {table} c ON c.interception_id = i.id"
+
+
 _SHARES = (
-    (
-        ("interceptions", "errors", "unmetered"),
-        f"{_ENDS} FROM aibridge_interceptions i",
-        "",
-    ),
-    (("prompts",), f"count(*) FROM aibridge_user_prompts c{_CHILDREN}", f" AND {_TYPED}"),
-    (("tool_calls",), f"count(*) FROM aibridge_tool_usages c{_CHILDREN}", ""),
-    (
-        SUMS[SUMS.index("usages") :],
-        f"{_TOKENS} FROM aibridge_token_usages c{_CHILDREN}",
-        "",
-    ),
+    (("interceptions", "errors", "unmetered"), f"{_ENDS} FROM aibridge_interceptions i", ""),
+    (("prompts",), f"count(c.id) {_with('aibridge_user_prompts')}", f" AND {_TYPED}"),
+    (("tool_calls",), f"count(c.id) {_with('aibridge_tool_usages')}", ""),
+    (SUMS[SUMS.index("usages") :], f"{_TOKENS} {_with('aibridge_token_usages')}", ""),
 )
-_OF_ROW = {"day": "substr(CAST(i.started_at AS TEXT), 1, 10)", "client": "coalesce(i.client, '')"}
+_DAY = "substr(CAST(i.started_at AS TEXT), 1, 10)"
 
 
 def add_ended(database: Database, records: Iterable[Interception]) -> None:
@@ -164,7 +150,8 @@ def add_stored(database: Database, ids: Iterable[str], *, times: int = 1) -> Non
 
 def sums_of_rows(database: Database, by: Sequence[str], condition: str, parameters: Sequence[object]) -> Sums:
     """The sums of the ended interceptions ``i`` under this condition, for each value of ``by`` (columns of ``KEY``)."""
-    columns = ", ".join(_OF_ROW.get(name, f"i.{name}") for name in by)
+    # To group by a column itself would tempt SQLite to read all of an index.
+    columns = ", ".join(_DAY if name == "day" else f"coalesce(CAST(i.{name} AS TEXT), '')" for name in by)
     grouping = f" GROUP BY {', '.join(map(str, range(1, len(by) + 1)))}" if by else ""
     found: Sums = {}
     for names, what, further in _SHARES:

@@ -103,9 +103,18 @@ def transaction(database: Database) -> Iterator[None]:
                 raise
     except peewee.OperationalError as error:
         # SQLite that runs out of space has rolled back by itself; the roll-back's own error must not hide that.
-        if cause and cause is not error:
-            raise cause from None
+        first = cause or _behind(error)
+        if first is not error:
+            raise first from None
         raise
+
+
+def _behind(error: peewee.OperationalError) -> BaseException:
+    """What made the commit fail, where ``error`` is only that there was nothing left to roll back."""
+    reason = error.__context__ if "rollback" in str(error) else None
+    while reason is not None and not isinstance(reason, peewee.OperationalError):
+        reason = reason.__context__
+    return reason or error
 
 
 def passes(error: Exception) -> bool:
@@ -186,5 +195,10 @@ def _check_schema(database: Database, home: Home) -> None:
     status = Runner(database, str(_MIGRATIONS), _LEDGER).status()
     if newer := [entry.name for entry in status if entry.path is None]:
         raise StorageError(f"cannot use {home.name}: a newer aitap made its schema ({newer[-1]}); upgrade aitap")
+    if not any(entry.applied for entry in status):
+        raise StorageError(
+            f"cannot use {home.name}: it has no tables of aitap; start the proxy with `aitap run` first, "
+            "or run `aitap db migrate`"
+        )
     if not all(entry.applied for entry in status):
         raise StorageError(f"cannot use {home.name}: its schema is older than this aitap; run `aitap db migrate`")

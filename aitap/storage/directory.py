@@ -21,7 +21,7 @@ __all__ = ["Snapshot", "UsableKey", "changed", "directory_version", "read_direct
 
 _CHANGED = "UPDATE aitap_changes SET version = version + 1 WHERE name = 'access'"
 _VERSION = "SELECT version FROM aitap_changes WHERE name = 'access'"
-_USERS = "SELECT id, username, deleted FROM users"
+_USERS = "SELECT id, username, deleted, role FROM users"
 _KEYS = "SELECT digest, id, user_id, expires_at FROM aitap_keys WHERE revoked_at IS NULL"
 _RULES = "SELECT pattern, mode FROM aitap_host_modes"
 
@@ -51,6 +51,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By digest."""
     host_modes: dict[str, str]
     """``observe`` or ``decrypt`` by lower-case name or ``*`` pattern."""
+    roles: dict[str, str]
+    """Roles by user id, of those who are there and more than a ``user``; see :data:`aitap.storage.users.ROLES`."""
 
 
 def changed(database: Database) -> None:
@@ -70,16 +72,19 @@ def read_directory(database: Database) -> Snapshot:
     """
     version = directory_version(database)
     users: dict[str, str] = {}
+    roles: dict[str, str] = {}
     removed = set()
-    for user_id, username, deleted in rows_of(database, _USERS):
+    for user_id, username, deleted, role in rows_of(database, _USERS):
         if deleted:
             removed.add(user_id)
-        else:
-            users[user_id] = username
+            continue
+        users[user_id] = username
+        if role != "user":
+            roles[user_id] = role
     keys = {}
     for digest, key_id, owner, expires in rows_of(database, _KEYS):
         # A key whose owner is not there was made after the version was read: it comes with the next reading.
         if (username := users.get(owner)) is not None:
             until = None if expires is None else parse_timestamp(expires).timestamp()
             keys[digest] = UsableKey(digest, key_id, owner, username, until)
-    return Snapshot(version, users, frozenset(removed), keys, dict(rows_of(database, _RULES)))
+    return Snapshot(version, users, frozenset(removed), keys, dict(rows_of(database, _RULES)), roles)

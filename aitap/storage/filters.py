@@ -26,6 +26,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     started_after: datetime | None = None
     started_before: datetime | None = None
+    ended: bool = False
+    """Only what has ended, as the reference's lists have it."""
 
 
 def conditions(filter: Filter) -> list[Any]:
@@ -45,6 +47,8 @@ def conditions(filter: Filter) -> list[Any]:
         found.append(Interception.started_at >= filter.started_after)
     if filter.started_before is not None:
         found.append(Interception.started_at <= filter.started_before)
+    if filter.ended:
+        found.append(Interception.ended_at.is_null(is_null=False))
     return found
 
 

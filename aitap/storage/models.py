@@ -20,7 +20,7 @@ from peewee import (
     TextField,
 )
 
-from aitap.storage.access_models import Change, HostRule, Key, User
+from aitap.storage.access_models import Change, HostRule, Key, Reading, User
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
 from aitap.storage.usage_models import DailyUsage, MonthlyUsage
 
@@ -40,6 +40,7 @@ __all__ = [
     "ModelThought",
     "MonthlyUsage",
     "ProxyRun",
+    "Reading",
     "Session",
     "TokenUsage",
     "ToolUsage",
@@ -294,6 +295,7 @@ class ProxyRun(Table):
 MODELS: tuple[type[Any], ...] = (
     User,
     Key,
+    Reading,
     HostRule,
     Change,
     Interception,

@@ -1,8 +1,8 @@
 """Every question asked of the records; command line, REST and pages are thin faces of these functions.
 
-Answers are plain dicts ready for JSON (see :mod:`aitap.storage.rows`). Pages go by key, never by
-offset, so the thousandth page costs what the first costs. Newest come first in lists; ``iter_*`` give
-everything, oldest first, in constant memory.
+Answers are plain dicts ready for JSON (see :mod:`aitap.storage.rows`). Pages go by key, so the thousandth
+page costs what the first costs; an ``offset`` is for who needs one, and costs what it leaves out. Newest
+come first in lists; ``iter_*`` give everything, oldest first, in constant memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from operator import and_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from peewee import SQL, Database, SqliteDatabase, Tuple, fn
+from peewee import SQL, Database, NodeList, SqliteDatabase, Tuple, fn
 
 from aitap.storage.fields import is_uuid
 from aitap.storage.filters import Filter, conditions, where
@@ -40,6 +40,7 @@ __all__ = [
     "list_interceptions",
     "list_sessions",
     "recent_ids",
+    "snapshot",
 ]
 
 _PAGE = 200
@@ -55,22 +56,27 @@ class QueryError(Exception):
 
 
 def list_interceptions(
-    database: Database, filter: Filter, *, limit: int, after_id: str | None = None
+    database: Database, filter: Filter, *, limit: int, after_id: str | None = None, offset: int = 0
 ) -> list[dict[str, Any]]:
     """The newest ``limit`` interceptions, those in flight too (``outcome`` says so).
 
-    ``after_id`` names the last one of the page before. Raises :class:`QueryError` where there is none such.
+    ``after_id`` names the last one of the page before, which has the filter's initiator if it has one. Raises
+    :class:`QueryError` where there is none such. ``offset`` leaves out so many of the newest.
     """
     found = conditions(filter)
     if after_id is not None:
         position = Interception.select(Interception.started_at, Interception.id)
         position = position.where(Interception.id == after_id.lower())
+        if filter.initiator_id is not None and is_uuid(filter.initiator_id):
+            position = position.where(Interception.initiator_id == filter.initiator_id)
         cursor = database.execute(position).fetchone() if is_uuid(after_id.lower()) else None
         if cursor is None:
             raise QueryError(f"after_id: interception {after_id!r} not found")
         found.append(Tuple(Interception.started_at, Interception.id) < Tuple(*cursor))
     query = where(Interception.select(*INTERCEPTION.fields), found)
     query = query.order_by(Interception.started_at.desc(), Interception.id.desc()).limit(limit)
+    if offset:
+        query = query.offset(offset)
     return whole(database, database.execute(query).fetchall())
 
 
@@ -166,15 +172,24 @@ def _session_conditions(database: Database, filter: Filter) -> list[Any]:
         found.append(Session.initiator_id == filter.initiator_id if is_uuid(filter.initiator_id) else SQL("1 = 0"))
     if filter.session_id is not None:
         found.append(Session.session_id == filter.session_id)
-    rest = conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None))
-    if rest:
+    # Sessions are made of what ended: to ask for that alone is to ask for nothing.
+    rest = msgspec.structs.replace(filter, initiator_id=None, session_id=None)
+    if conditions(msgspec.structs.replace(rest, ended=False)):
         own, theirs = (Session.session_id, Session.initiator_id), (Interception.session_id, Interception.initiator_id)
         if _is_rare(database, filter):
-            found.append(Tuple(*own).in_(Interception.select(*theirs).where(*rest)))
+            found.append(Tuple(*own).in_(Interception.select(*theirs).where(*conditions(rest))))
         else:
-            same = (theirs[0] == own[0]) & (theirs[1] == own[1])
-            found.append(fn.EXISTS(Interception.select(1).where(same, *rest)))
+            same = (theirs[0] == own[0]) & (_unindexed(database, theirs[1]) == own[1])
+            others = conditions(msgspec.structs.replace(rest, model=None))
+            if rest.model is not None:
+                others.append(_unindexed(database, Interception.model) == rest.model)
+            found.append(fn.EXISTS(Interception.select(1).where(same, *others)))
     return found
+
+
+def _unindexed(database: Database, column: Any) -> Any:
+    """The column, by which SQLite shall not look up: without statistics all its indexes look the same to it."""
+    return NodeList((SQL("+"), column)) if isinstance(database, SqliteDatabase) else column
 
 
 def _is_rare(database: Database, filter: Filter) -> bool:
@@ -210,12 +225,13 @@ def _session(row: Any, people: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def list_sessions(
-    database: Database, filter: Filter, *, limit: int, after_id: str | None = None
+    database: Database, filter: Filter, *, limit: int, after_id: str | None = None, offset: int = 0
 ) -> list[dict[str, Any]]:
     """The ``limit`` sessions last active; a session counts where any of its interceptions matches the filter.
 
     The numbers are always those of the whole session. ``after_id`` names the last session of the page
-    before. Raises :class:`QueryError` where there is none such, or several users have one.
+    before. Raises :class:`QueryError` where there is none such, or several users have one. ``offset`` leaves
+    out so many of those last active.
     """
     query = _session_query(database, filter)
     if after_id is not None:
@@ -229,13 +245,15 @@ def list_sessions(
             raise QueryError(f"after_id: several users have a session {after_id!r}: name the initiator")
         query = query.where(Tuple(*_ORDER) < Tuple(*found[0]))
     query = query.order_by(*(column.desc() for column in _ORDER)).limit(limit)
+    if offset:
+        query = query.offset(offset)
     return _sessions(database, database.execute(query).fetchall())
 
 
 def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
     """All sessions, least recently active first, as they stood at one moment."""
     # A session moves in this order whenever it is active: without a snapshot it could come twice.
-    with _snapshot(database):
+    with snapshot(database):
         last: Any = None
         while True:
             query = _session_query(database, filter)
@@ -248,7 +266,8 @@ def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]
             last = [rows[-1][_SESSION.names.index(column.name)] for column in _ORDER]
 
 
-def _snapshot(database: Database) -> Any:
+def snapshot(database: Database) -> Any:
+    """A block in which all answers are of one moment. It is for reading."""
     # Ours take the write lock at their start as a rule; who only reads must not hold the writer up.
     if isinstance(database, SqliteDatabase):
         return database.atomic("DEFERRED")
@@ -257,7 +276,14 @@ def _snapshot(database: Database) -> Any:
 
 def count_sessions(database: Database, filter: Filter) -> int:
     """How many sessions have an interception that matches."""
-    query = where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(database, filter))
+    query: Any
+    if filter.ended and conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None, ended=False)):
+        # All have to be looked at anyway: in one go, not once for each session.
+        own = Interception.select(Interception.session_id, Interception.initiator_id)
+        distinct = own.where(*conditions(filter)).distinct()
+        query = distinct.select_from(fn.COUNT(SQL("1")))
+    else:
+        query = where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(database, filter))
     return int(database.execute(query).fetchone()[0])
 
 

@@ -46,6 +46,9 @@ _BARE: dict[Kind, str | None] = {
 }
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_TIMES = ("started_after", "started_before")
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""No record is from outside, and what is cannot be compared as text."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -120,7 +123,10 @@ def parse_moment(text: str, now: datetime) -> datetime | None:
     """
     text = text.strip()
     if _RFC_3339.fullmatch(text):
-        moment = datetime.fromisoformat(text.upper())
+        try:
+            moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{text!r} is no time that there can be") from None
         return None if moment == datetime(1, 1, 1, tzinfo=UTC) else moment
     if re.match(r"\d{4}-", text):
         raise ValueError(f"{text!r} is no full time: write it like 2026-01-31T09:00:00Z, with an offset")
@@ -171,4 +177,4 @@ def filter_from(
     after, before = found.get("started_after"), found.get("started_before")
     if after and before and before <= after:
         raise SearchError("started_before", "must be after started_after")
-    return Filter(**found)
+    return Filter(**found | {name: min(max(found[name], _FIRST), _LAST) for name in _TIMES if found.get(name)})

@@ -10,13 +10,20 @@ from typing import Any
 
 from aitap.storage.rows import TOKEN_COUNTERS
 
-__all__ = ["session_threads", "token_sum"]
+__all__ = ["cost_sum", "session_threads", "thread_of", "token_sum"]
 
 
 def token_sum(interceptions: list[dict[str, Any]]) -> dict[str, int | None]:
     """The four counters summed; ``None`` where no usage was seen at all."""
     usages = [usage for interception in interceptions for usage in interception["token_usages"]]
     return {name: sum(usage[name] for usage in usages) if usages else None for name in TOKEN_COUNTERS}
+
+
+def cost_sum(interceptions: list[dict[str, Any]]) -> dict[str, int | None]:
+    """``cost_micros`` as far as it is known, else None, and how many responses are ``unpriced``."""
+    costs = [usage["cost_micros"] for interception in interceptions for usage in interception["token_usages"]]
+    known = [cost for cost in costs if cost is not None]
+    return {"cost_micros": sum(known) if known else None, "unpriced": len(costs) - len(known)}
 
 
 def session_threads(interceptions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -31,7 +38,7 @@ def session_threads(interceptions: list[dict[str, Any]]) -> dict[str, Any]:
             groups.setdefault(interception["thread_root_id"] or interception["id"], []).append(interception)
         else:
             auxiliary.append(interception)
-    threads = {root: _thread(root, members) for root, members in groups.items()}
+    threads = {root: thread_of(root, members) for root, members in groups.items()}
     top = []
     for root, thread in threads.items():
         parent = thread["parent_thread"]
@@ -54,7 +61,8 @@ def _leads_back(threads: dict[str, dict[str, Any]], start: str, root: str) -> bo
     return at in seen
 
 
-def _thread(root: str, members: list[dict[str, Any]]) -> dict[str, Any]:
+def thread_of(root: str, members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The thread that begins with the interception ``root``, of its members, oldest first; the root may lack."""
     first = next((member for member in members if member["id"] == root), members[0])
     metadata = first["metadata"] or {}
     failed = next((member for member in reversed(members) if member["error_type"] or member["error_message"]), None)

@@ -195,7 +195,8 @@ def _of_spans(
         if day is not None:
             conditions.append(f"{span} {compare} ?")
             parameters.append(day.isoformat()[: 10 if span == "day" else 7])
-    columns = tuple(span if name == "day" else name for name in columns)
+    # Days stand in the table's own order; to group by another column itself would send SQLite through an index.
+    columns = tuple(span if name == "day" else f"CAST({name} AS TEXT)" for name in columns)
     sums = ", ".join(f"sum({name})" for name in SUMS)
     sql = f"SELECT {', '.join((*columns, sums))} FROM {_TABLES[span]}"
     if conditions:

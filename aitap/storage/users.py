@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import peewee
 
@@ -23,7 +23,22 @@ from aitap.storage.rows import Shape, wire_time
 if TYPE_CHECKING:
     from peewee import Database
 
-__all__ = ["UserError", "add_user", "ensure_user", "find_user", "has_user", "list_users", "remove_user"]
+__all__ = [
+    "ROLES",
+    "Role",
+    "UserError",
+    "add_user",
+    "ensure_user",
+    "find_user",
+    "has_user",
+    "list_users",
+    "remove_user",
+    "set_role",
+]
+
+Role = Literal["user", "auditor", "admin"]
+"""Whose records somebody may see: their own, everybody's, everybody's; an admin may also change things."""
+ROLES: tuple[Role, ...] = get_args(Role)
 
 _USER = Shape(User, empty_is_unknown=("name", "avatar_url"))
 _LONGEST_NAME = 128
@@ -40,6 +55,7 @@ _KEYS = (
     "SELECT user_id, sum(CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) THEN 1 ELSE 0 END), "
     "max(last_used_at) FROM aitap_keys GROUP BY user_id"
 )
+_SET_ROLE = "UPDATE users SET role = ? WHERE id = ?"
 _END_KEYS = "UPDATE aitap_keys SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL"
 
 
@@ -95,10 +111,19 @@ def has_user(database: Database, user_id: str) -> bool:
         return bool(User.select().where(User.id == user_id).exists())
 
 
-def add_user(database: Database, user_id: str, username: str, *, name: str = "", email: str | None = None) -> bool:
+def add_user(
+    database: Database,
+    user_id: str,
+    username: str,
+    *,
+    name: str = "",
+    email: str | None = None,
+    role: Role | None = None,
+) -> bool:
     """Add a user whom only the name tells, or bring back one who was removed (then the result is False).
 
-    Raises :class:`UserError` where the name is in use or cannot be one.
+    Without ``role`` a new one is a ``user``, and one who comes back is again what they were. Raises
+    :class:`UserError` where the name is in use or cannot be one.
     """
     _check_name(username)
     with transaction(database):
@@ -111,11 +136,18 @@ def add_user(database: Database, user_id: str, username: str, *, name: str = "",
         back = bool(User.update(deleted=False).where(User.id == user_id).execute())
         if not back:
             User.insert(id=user_id, username=username, name=username, created_at=time.time()).execute()
-        news = {field: value for field, value in (("name", name), ("email", email)) if value}
+        news = {field: value for field, value in (("name", name), ("email", email), ("role", role)) if value}
         if news:
             User.update(**news).where(User.id == user_id).execute()
         changed(database)
     return not back
+
+
+def set_role(database: Database, user_id: str, role: Role) -> None:
+    """Let this user see and do what the role allows; servers that run honour it within seconds."""
+    with transaction(database):
+        execute_many(database, _SET_ROLE, [(role, user_id)])
+        changed(database)
 
 
 def _check_name(username: str) -> None:

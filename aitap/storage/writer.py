@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
+    from aitap.prices.pricing import Prices
     from aitap.record import HostSeen, Interception
 
 __all__ = ["Writer", "WriterStats"]
@@ -73,7 +74,7 @@ class Writer:
 
     ``flush_interval``, ``retention`` (0 keeps for ever), ``content_retention`` (0 keeps contents as long as
     their records) and ``retention_interval`` are seconds; ``queue_limit`` is the number of records that may
-    wait before further ones are lost.
+    wait before further ones are lost. ``prices`` tell what records cost; without them nobody does.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Writer:
         retention: float = 0.0,
         content_retention: float = 0.0,
         retention_interval: float = 600.0,
+        prices: Prices | None = None,
     ) -> None:
         self.stats = WriterStats()
         self.on_placed: Callable[[list[Interception]], None] = lambda records: None  # noqa: ARG005
@@ -95,6 +97,7 @@ class Writer:
         self._retention = retention
         self._content_retention = content_retention
         self._retention_interval = retention_interval
+        self._prices = prices
         self._threads = Threads(database)
         self._contents = Contents(database)
         self._tally = Tally(database, queue_limit)
@@ -341,6 +344,8 @@ class Writer:
                 record for record in records if record.ended_at and ended.get(record.id, ("",))[0] == "interrupted"
             ]
             self._threads.resolve(news + revived)
+            if self._prices:
+                self._prices.fill(news + revived)
             self.on_placed(news + revived)
             daily.add_stored(self._database, (record.id for record in revived), times=-1)
             insert_records(self._database, self._contents.write(news + revived), self._run)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from aitap.checkup import versions
 from aitap.checkup.versions import check_versions, fits
@@ -16,8 +17,11 @@ from tests.checkup.making import found, situation
 
 def test_the_ranges_are_those_of_the_project() -> None:
     project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]
-    asked = dict(re.match(r"([\w-]+)(.*)", line).groups() for line in project["dependencies"])  # type: ignore[union-attr]
-    assert {name: asked[name] for name in versions._NEEDED} == versions._NEEDED
+    lines = [Requirement(line) for line in project["dependencies"]]
+    asked = {line.name: line.specifier for line in lines if line.marker is None or line.marker.evaluate()}
+    assert {name: asked[name] for name in versions._NEEDED} == {
+        name: SpecifierSet(wanted) for name, wanted in versions._NEEDED.items()
+    }
     assert project["requires-python"] == ">=3.11,<3.15"
     assert (versions._OLDEST, versions._TOO_NEW) == ((3, 11), (3, 15))
 
@@ -49,4 +53,5 @@ def test_a_package_out_of_range_is_a_problem(tmp_path: Path, monkeypatch: pytest
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "13.1.0" if name == "mitmproxy" else real(name))
     (finding,) = found(check_versions(situation(tmp_path)), "version.packages")
-    assert (finding.status, finding.what) == ("problem", "mitmproxy 13.1.0 is installed, >=11.0.2,<13 is asked for")
+    wanted = versions._NEEDED["mitmproxy"]
+    assert (finding.status, finding.what) == ("problem", f"mitmproxy 13.1.0 is installed, {wanted} is asked for")

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from aitap.access.identity import local_user
+from aitap.prices.pricing import Prices
 from aitap.record import (
     Interception,
     Lineage,
@@ -270,7 +271,7 @@ def sample(now: float | None = None) -> list[Interception]:
 def write(url: str, records: list[Interception]) -> None:
     """What a proxy would have stored."""
     database = open_database(url, migrate=True)
-    writer = Writer(database, flush_interval=0.01)
+    writer = Writer(database, flush_interval=0.01, prices=Prices())
     writer.start()
     for record in records:
         assert writer.submit(record)

@@ -38,9 +38,9 @@ def test_the_commands_are_those_of_this_issue_and_no_others() -> None:
         *("run", "exec", "env", "doctor"),
         *("ca show", "ca bundle", "ca init", "ca renew", "ca fetch"),
         *("interceptions list", "interceptions show", "sessions list", "sessions show"),
-        *("models", "clients", "providers", "export", "ingest", "prune", "tail"),
+        *("models", "clients", "providers", "export", "ingest", "prune", "tail", "serve", "usage", "reprice"),
         *("hosts list", "hosts observe", "hosts decrypt", "hosts reset"),
-        *("users add", "users list", "users remove", "keys create", "keys list", "keys revoke"),
+        *("users add", "users list", "users role", "users remove", "keys create", "keys list", "keys revoke"),
         *("db migrate", "db status", "db check"),
     }
 
@@ -73,7 +73,7 @@ def test_version(invoke: Invoke) -> None:
     ("line", "status", "words"),
     [
         ("bogus", 2, "No such command 'bogus'"),
-        ("usage", 2, "No such command 'usage'"),
+        ("usages", 2, "No such command 'usages'"),
         ("interceptions bogus", 2, "No such command 'bogus'"),
         ("interceptions list --bogus", 2, "--bogus"),
         ("interceptions list --limit 0", 2, "1<=x<=1000"),

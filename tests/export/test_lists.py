@@ -163,6 +163,11 @@ def test_nothing_found_is_said(written: Written) -> None:
             0,
             f"No {command} found.\n",
         )
+    for command in ("models", "clients", "providers"):
+        assert on_terminal(80, command, "--started-before", "2000-01-01T00:00:00Z", AITAP_DATABASE_URL=written.url) == (
+            0,
+            f"No {command} found.\n",
+        )
 
 
 @posix

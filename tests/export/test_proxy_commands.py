@@ -79,6 +79,28 @@ def test_run_hands_its_choices_and_the_rest_to_mitmdump(
         assert words in text
 
 
+@pytest.mark.parametrize(("host", "all_of_them"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_run_says_that_others_reach_it_where_they_do(
+    invoke: Invoke, confdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, all_of_them: bool
+) -> None:
+    monkeypatch.setattr(run, "_mitmdump", lambda arguments, options: None)
+    options = ["--port", str(free_port()), "--confdir", str(confdir), "--database-url", f"sqlite:///{tmp_path}/new.db"]
+    first = invoke("run", "--host", host, *options).stdout.splitlines()[0]
+    assert first.endswith("and every other address of this machine") == all_of_them
+
+
+def test_run_names_itself_by_its_path_where_the_shell_would_not_find_it(
+    invoke: Invoke, confdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_mitmdump", lambda arguments, options: None)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/aitap", "run"])
+    (tmp_path / "aitap").touch(0o700)
+    options = ["--port", str(free_port()), "--confdir", str(confdir), "--database-url", f"sqlite:///{tmp_path}/new.db"]
+    for path, name in ((str(tmp_path), "aitap"), ("", ".venv/bin/aitap")):
+        monkeypatch.setenv("PATH", path)
+        assert f"try         {name} exec" in invoke("run", *options).stdout
+
+
 def test_run_says_when_its_port_is_taken(invoke: Invoke, confdir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
@@ -95,17 +117,16 @@ def test_run_says_when_its_host_or_database_cannot_be_used(invoke: Invoke, confd
 
 
 @pytest.mark.skipif(os.name != "posix", reason="stops it by a signal")
-def test_a_real_proxy_answers_and_stops(confdir: Path, tmp_path: Path) -> None:
+def test_a_real_proxy_answers_tells_at_once_what_it_does_and_stops(confdir: Path, tmp_path: Path) -> None:
     port = free_port()
     environment = os.environ | {"AITAP_DATABASE_URL": f"sqlite:///{tmp_path}/records.db"}
     aitap = [sys.executable, "-m", "aitap"]
     options = ["--confdir", str(confdir)]
-    process = subprocess.Popen(
-        [*aitap, "run", "--port", str(port), *options],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    told = tmp_path / "told"
+    with told.open("wb") as output:
+        process = subprocess.Popen(
+            [*aitap, "run", "--port", str(port), *options], env=environment, stdout=output, stderr=output
+        )
     try:
         asked = [*aitap, "exec", "--proxy", f"127.0.0.1:{port}", *options, "--", sys.executable, "-c", "print('ran')"]
         deadline = time.monotonic() + 60
@@ -114,10 +135,11 @@ def test_a_real_proxy_answers_and_stops(confdir: Path, tmp_path: Path) -> None:
             if done.returncode == 0 or time.monotonic() > deadline:
                 break
         assert done.stdout == "ran\n", done.stderr
+        assert f"listening at 127.0.0.1:{port}" in told.read_text()
     finally:
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output.decode()
-    assert b"Traceback" not in output
+        process.wait(60)
+    assert process.returncode == 0, told.read_text()
+    assert "Traceback" not in told.read_text()
     checked = subprocess.run([*aitap, "db", "check"], env=environment, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout) == (0, "ok\n")

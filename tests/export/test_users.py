@@ -180,6 +180,19 @@ def test_a_stored_user_can_be_searched_for_by_name(invoke: Invoke, tmp_path: Pat
     assert place.json("keys", "list")[0]["last_used_at"] is not None
 
 
+def test_a_role_is_given_with_the_user_or_later(place: Place) -> None:
+    assert place.json("users", "add", "alice")["role"] == "user"
+    assert place.json("users", "add", "carol", "--role", "auditor")["role"] == "auditor"
+    assert place.run("users", "role", "alice", "admin") == "alice is an admin\n"
+    assert place.directory().roles == {user_id("alice"): "admin", user_id("carol"): "auditor"}
+    assert place.run("users", "role", "alice", "user") == "alice is a user\n"
+    assert place.directory().roles == {user_id("carol"): "auditor"}
+    place.run("users", "remove", "carol")
+    assert place.directory().roles == {}
+    assert "'root' is not one of" in place.run("users", "role", "alice", "root", status=2)
+    assert "`aitap users add bob`" in place.run("users", "role", "bob", "admin", status=1)
+
+
 @pytest.mark.parametrize("width", [60, 100, 200])
 def test_a_person_sees_tables_that_fit(place: Place, width: int) -> None:
     pytest.importorskip("pty")

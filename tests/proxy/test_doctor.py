@@ -51,6 +51,14 @@ def test_a_proxy_that_works_and_a_shell_that_uses_it_have_no_problem(
     assert upstream.exchanges == []
 
 
+def test_looking_is_not_taken_for_a_client_that_refuses_the_certificate(start_proxy: Callable[..., Mitmdump]) -> None:
+    proxy = start_proxy()
+    assert look(proxy, "--proxy", proxy.url)["proxy.tls"]["status"] == "ok"
+    proxy.stop()  # what was seen is stored by now
+    listed = aitap("hosts", "--database-url", proxy.database_url)
+    assert json.loads(listed.stdout) == []
+
+
 def test_a_proxy_that_is_spoken_to_by_tls_is_looked_at_too(proxy: Mitmdump) -> None:
     found = look(proxy, "--proxy", proxy.url.replace("http:", "https:"))
     assert (found["proxy.answers"]["status"], found["proxy.tls"]["status"]) == ("ok", "ok")
@@ -113,7 +121,9 @@ def key_of(proxy: Mitmdump, name: str) -> str:
 
 def test_no_key_a_wrong_key_and_the_right_one_are_told_apart(guarded: Mitmdump) -> None:
     place = f"127.0.0.1:{guarded.port}"
-    assert look(guarded, "--proxy", place)["proxy.key"]["what"] == "it wants a key, and none is in the address"
+    for keyless in (place, f"http://alice@{place}"):
+        found = look(guarded, "--proxy", keyless)["proxy.key"]
+        assert found["what"] == "it wants a key, and none is in the address"
     wrong = look(guarded, AITAP_PROXY=f"http://alice:aitap_wrong@{place}")["proxy.key"]
     assert (wrong["status"], wrong["what"]) == ("problem", "it refuses the key of alice: wrong, expired or revoked")
     key = key_of(guarded, "alice")

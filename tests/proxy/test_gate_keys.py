@@ -267,3 +267,21 @@ def test_without_a_key_needed_one_that_is_shown_still_tells_whose_it_is(
                 assert chat(tunnel).status == 200
             record = place.proxy.record()
             assert record["initiator_id"] == who or (who is None and record["api_key_id"] is None)
+
+
+def test_a_connection_is_not_held_open_for_whoever_shows_no_key(
+    start_proxy: Callable[..., Mitmdump], upstream: Upstream
+) -> None:
+    upstream.serve(answer(chat_json("c1", text="Hi")))
+    with gated(lambda **how: start_proxy("hurry.py", **how)) as place:
+        known = intercepted(place, place.people.key())
+        strangers = [place.dial() for _ in range(4)]
+        for stranger, said in zip(
+            strangers, (b"", b"PRI * HT", b"GET http://x/ HTTP/1.1\r\nX: ", b"\x16\x03"), strict=True
+        ):
+            stranger.sendall(said)
+        for stranger in strangers:
+            with stranger:
+                assert rest(stranger) == b""
+        assert chat(known).status == 200
+        known.close()

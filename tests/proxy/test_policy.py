@@ -155,6 +155,34 @@ def test_a_list_of_what_is_allowed_refuses_all_else(under: Enforce, upstream: Up
     assert rules == [None, 2, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("host", "path", "body"),
+    [
+        (OPENAI, "/v1/embeddings", b'{"model":"gpt-embed","input":"x"}'),
+        (OPENAI, "/v1/batches", b'{"input_file_id":"file-1"}'),
+        (OPENAI, "/v1/audio/transcriptions", b"--x\r\n"),
+        (ANTHROPIC, "/v1/messages/batches", b'{"requests":[{"params":{"model":"claude-1"}}]}'),
+        (GOOGLE, "/v1beta/models/gemini-1:batchGenerateContent", b"{}"),
+        (BEDROCK, "/model-invocation-job", b'{"modelId":"x"}'),
+        ("our.openai.azure.com", "/openai/deployments/x/embeddings", b'{"input":"x"}'),
+    ],
+)
+def test_a_call_that_is_not_recorded_is_held_to_the_rules_too(
+    host: str, path: str, body: bytes, refusing: Mitmdump, upstream: Upstream
+) -> None:
+    status, said = exchange(refusing, host, path, body)
+    assert status == 403
+    assert refused(said)
+    assert upstream.exchanges == []
+
+
+def test_a_call_that_is_not_recorded_passes_where_its_model_is_allowed(refusing: Mitmdump, upstream: Upstream) -> None:
+    upstream.serve(answer(b"{}"))
+    assert exchange(refusing, OPENAI, "/v1/embeddings", b'{"model":"other","input":"x"}')[0] == 200
+    assert exchange(refusing, GOOGLE, "/v1beta/models/other:embedContent", b"{}")[0] == 200
+    assert not any(record["model"] == "other" for record in refusing.all_records())
+
+
 def test_what_is_no_call_of_a_model_is_left_alone(under: Enforce, upstream: Upstream) -> None:
     proxy = under(deny('users = "*"'), arguments=("--set", "aitap_decrypt=all"))
     upstream.serve(answer(b"{}"))

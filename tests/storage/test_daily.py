@@ -221,6 +221,8 @@ class Life:
 
     def restart(self) -> None:
         self.recording.restart()
+        # What the run before left open is marked by the new one's thread.
+        assert self.recording.writer.flush(20.0)
 
     def prune(self) -> None:
         """What goes is counted before; what was open then does not come again."""
@@ -241,7 +243,7 @@ class Life:
         return {key: [found[key, name] for name in SUMS] for key in keys}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.one_of(WRITE, OTHERS), max_size=14))
 def test_after_whatever_happened_sums_are_those_of_all_interceptions_there_ever_were(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

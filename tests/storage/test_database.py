@@ -119,10 +119,14 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("orders",)]
 
 
-def test_an_unfinished_schema_wants_migrating(tmp_path: Path) -> None:
+def test_an_empty_or_unfinished_schema_wants_migrating(database: Database, tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
-    assert "aitap db migrate" in error_of(f"sqlite:///{tmp_path}/empty.db")
-    assert "aitap db migrate" in error_of(f"sqlite:///{tmp_path}/empty.db", read_only=True)
+    rows(database, "DELETE FROM aitap_migrations WHERE name > '0001_initial'")
+    for name, said in (("empty.db", "no tables of aitap"), ("aitap.db", "older than this aitap")):
+        for read_only in (False, True):
+            text = error_of(f"sqlite:///{tmp_path}/{name}", read_only=read_only)
+            assert said in text
+            assert "aitap db migrate" in text
 
 
 @pytest.mark.parametrize("options", [{}, {"migrate": True}, {"read_only": True}])
@@ -198,13 +202,13 @@ def test_a_read_only_database_refuses_writes_and_sees_what_others_write(database
     reader = open_database(f"sqlite:///{tmp_path}/aitap.db", read_only=True)
     with pytest.raises(OperationalError):
         reader.execute_sql("DELETE FROM users")
-    database.execute_sql("INSERT INTO users VALUES ('u', 'ann', '', NULL, NULL, 0, '2026-01-01', 'local')")
+    database.execute_sql("INSERT INTO users VALUES ('u', 'ann', '', NULL, NULL, 0, '2026-01-01', 'local', 'user')")
     assert rows(reader, "SELECT username FROM users") == [("ann",)]
     reader.close()
 
 
 def test_a_transaction_that_fails_leaves_nothing_and_names_the_first_cause(database: Database) -> None:
-    sql = "INSERT INTO users VALUES (?, ?, '', NULL, NULL, 0, '2026-01-01', 'local')"
+    sql = "INSERT INTO users VALUES (?, ?, '', NULL, NULL, 0, '2026-01-01', 'local', 'user')"
     with pytest.raises(IntegrityError), transaction(database):
         execute_many(database, sql, [("u", "ann"), ("v", "ann")])
     assert rows(database, "SELECT count(*) FROM users") == [(0,)]
@@ -213,6 +217,25 @@ def test_a_transaction_that_fails_leaves_nothing_and_names_the_first_cause(datab
     database.execute_sql("PRAGMA max_page_count = 1")
     with pytest.raises(OperationalError, match="full"), transaction(database):
         database.execute_sql("INSERT INTO filler VALUES (zeroblob(1000000))")
+
+
+def test_a_commit_that_fails_names_its_cause_and_not_that_of_the_roll_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit() -> None:
+        database.rollback()  # as SQLite does by itself on a full disk
+        raise OperationalError("database or disk is full")
+
+    database.execute_sql("CREATE TABLE filler (a)")
+    monkeypatch.setattr(database, "commit", commit)
+    with pytest.raises(OperationalError, match="full"), transaction(database):
+        database.execute_sql("INSERT INTO filler VALUES (1)")
+    assert rows(database, "SELECT * FROM filler") == []
+
+
+@pytest.mark.parametrize("reason", ["database or disk is full", "disk I/O error"])
+def test_a_disk_without_room_is_called_that(tmp_path: Path, reason: str) -> None:
+    assert "make room" in SqliteHome(tmp_path / "x.db").advice(reason)
 
 
 def test_a_transaction_locks_out_other_writers_from_its_start(database: Database) -> None:

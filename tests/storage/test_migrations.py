@@ -170,3 +170,12 @@ def test_0005_sums_up_what_was_recorded_before(older: Older) -> None:
         assert rows_of(database, f"SELECT sum(usages), sum(unpriced), sum(prompts) FROM {table}") == [(6, 6, 5)]
     assert rows_of(database, "SELECT DISTINCT month FROM aitap_monthly_usage") == [("2026-11",)]
     assert rows_of(database, "SELECT unpriced, cost_micros FROM aitap_sessions") == [(6, 0)]
+
+
+def test_0006_makes_everybody_a_user(older: Older) -> None:
+    """Nobody sees more than before; nothing was read yet."""
+    database = older("0005_usage")
+    insert(database, "users", id=ANN, username="ann", name="Ann", deleted=False, created_at=timestamp_text(T0))
+    upgrade(database, "0006_audit")
+    assert rows_of(database, "SELECT username, role FROM users") == [("ann", "user")]
+    assert rows_of(database, "SELECT count(*) FROM aitap_audit") == [(0,)]

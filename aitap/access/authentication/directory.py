@@ -70,6 +70,8 @@ class Directory:
         """Usernames by id, without users who were removed."""
         self.ids: dict[str, str] = {}
         """The other way round."""
+        self.roles: dict[str, str] = {}
+        """Roles by id, of users who are more than a ``user``."""
         self.removed: frozenset[str] = frozenset()
         """Ids of users who were removed: nothing lets them in."""
         self.gone: dict[str, None] = {}
@@ -153,6 +155,7 @@ class Directory:
         for digest in list(self.gone)[: max(0, len(self.gone) - _REMEMBERED)]:
             del self.gone[digest]
         self.keys, self.users, self.removed = snapshot.keys, snapshot.users, snapshot.removed
+        self.roles = snapshot.roles
         self.ids = {username: user_id for user_id, username in snapshot.users.items()}
         self.host_modes = snapshot.host_modes
         for callback in self.on_change:

@@ -64,6 +64,15 @@ class Choices:
         self.of = lru_cache(maxsize=4096)(self._choose)
         self.forget()
 
+    @property
+    def reads(self) -> bool:
+        """Whether anything is read for what it is, and not only where the operator said so."""
+        return self._decrypt != "observe"
+
+    def mode_of(self, names: tuple[Name, ...]) -> str | None:
+        """What the operator said of the first of these of which there is something said."""
+        return next((mode for name in names if (mode := self._mode(*name))), None)
+
     def forget(self) -> None:
         """What was said of single hosts has changed."""
         # An exact name before a pattern, and the longer one first: who says more means it.

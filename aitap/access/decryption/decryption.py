@@ -4,6 +4,11 @@ The decision is made once for each connection, when the first bytes of the clien
 TLS and whom it names: before mitmproxy decides which layers read it, since scripts are asked first. Where
 that fails, the connection passes unread.
 
+Not so where the policy is enforced. What should be read and cannot be is closed there: a provider's name beside
+one that is never read, no TLS that we understand, a fault. So is a connection to a public address that names no host
+at all, which could be anybody's (``aitap hosts observe ADDRESS`` lets it pass). What is spoken with a provider
+inside TLS is HTTP, however it begins.
+
 Plain HTTP that is proxied as such, or that a transparent or SOCKS client speaks, is no secret: it is left
 to mitmproxy and the recorder. In a tunnel that the client asked for with CONNECT it is only read for a
 host whose TLS would be.
@@ -18,20 +23,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx, exceptions
-from mitmproxy.proxy.layers import ClientTLSLayer, TCPLayer, modes
-from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy.layers import ClientTLSLayer, HttpLayer, TCPLayer, modes
+from mitmproxy.proxy.layers.http import HTTPMode, HttpStream
 
-from aitap.access.decryption.choice import Choices, Name, Verdict, plain_name
+from aitap.access.answers import Refusals
+from aitap.access.decryption.choice import Choices, Name, Verdict, is_address, plain_name
 from aitap.access.decryption.handshakes import Handshakes
 from aitap.access.decryption.opening import Opening, opening
 from aitap.access.decryption.tallies import Sight, Tallies
 from aitap.access.decryption.tunnel import Tunnel
+from aitap.access.egress.networks import literal, refusal
+from aitap.access.gate.guard import Closed
 from aitap.access.identity import local_identity
 from aitap.capture.clients import Clients
 from aitap.capture.facts import RequestFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mitmproxy.connection import Client
     from mitmproxy.proxy.context import Context
@@ -58,13 +67,21 @@ class Decryption:
         self._peers = peers
         self._local = local_identity()
         self._choices: Choices | None = None
+        self._enforced = False
+        self._closed = Refusals()
         self._tallies = Tallies()
         self._handshakes = Handshakes(self._refused)
         self._hinted: dict[str, float] = {}
         self._product = lru_cache(maxsize=1024)(_Products())
 
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were closed because the policy could not be asked about them: ``unread``."""
+        return self._closed.counts
+
     def start(self, startup: Startup) -> None:
         """Begin: until now nothing was decrypted."""
+        self._enforced = startup.settings.policy == "enforce"
         directory = startup.directory
         self._choices = Choices(startup.settings.decrypt, startup.router, lambda: directory.host_modes)
         directory.on_change.append(self._choices.forget)
@@ -79,17 +96,25 @@ class Decryption:
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Put a tunnel where nothing is to be read, wait where too little has come to know, else leave it be."""
         context = nextlayer.context
-        if nextlayer.layer is not None or not _is_open(context):
+        if nextlayer.layer is not None or not _leads_on(context):
             return
+        started: Opening | None = None
+        inside = isinstance(context.layers[-1], ClientTLSLayer)
         try:
-            started = opening(nextlayer.data_client())  # type: ignore[no-untyped-call]
-            if started is not None:
+            data: bytes = nextlayer.data_client()  # type: ignore[no-untyped-call]
+            if inside:
+                nextlayer.layer = self._inside(context, data)
+            elif (started := opening(data)) is not None:
                 nextlayer.layer = self._layer(context, started)
         except Exception:
+            if self._enforced:
+                logger.exception("aitap: cannot decide whether to decrypt; the connection is closed")
+                nextlayer.layer = Closed(context)
+                return
             logger.exception("aitap: cannot decide whether to decrypt; the connection passes unread")
             nextlayer.layer = TCPLayer(context, ignore=True)
         else:
-            if started is None:
+            if started is None and not inside:
                 # mitmproxy would decide on less than we need to know.
                 raise exceptions.AddonHalt
 
@@ -122,7 +147,40 @@ class Decryption:
             read = verdict.decrypt and not _ignored(names, context)
         if read:
             return None
+        if self._enforced and (why := self._hides(names, context)):
+            self._closed.note("unread", self._peers.of(context.client).address, why)
+            return Closed(context)
         return Tunnel(context, self._sight(context.client, verdict, verdict.unread_mode), self._tallies)
+
+    def _inside(self, context: Context, data: bytes) -> Layer | None:
+        """HTTP within a provider's TLS, also where mitmproxy would see none: servers overlook an empty line before it.
+
+        None where that is for mitmproxy to say.
+        """
+        if self._choices is None or starts_like_tls_record(data):
+            return None
+        names = self._names(context, context.client.sni or "")
+        if self._choices.of(names).provider is None or _matches(ctx.options.tcp_hosts, names):
+            return None
+        return HttpLayer(context, HTTPMode.transparent)
+
+    def _hides(self, names: tuple[Name, ...], context: Context) -> str | None:
+        """Why a connection that is not to be read may hide calls from the policy, as one line."""
+        if self._choices is None:
+            return "aitap: the proxy is still starting"
+        for name in names:
+            alone = self._choices.of((name,))
+            if alone.provider and alone.decrypt and not _ignored((name,), context):
+                return f"aitap: this connection to {alone.host} cannot be read, and a policy is enforced"
+        address = literal(names[0][0])
+        if self._choices.reads and address is not None and all(is_address(host) for host, _ in names):
+            mode = self._choices.mode_of(names)
+            if mode != "observe" and refusal(address) is None and not _ignored(names, context):
+                return (
+                    f"aitap: this connection to {names[0][0]} names no host, and a policy is enforced; "
+                    f"whoever runs the proxy can let it pass with `aitap hosts observe {names[0][0]}`"
+                )
+        return None
 
     def _names(self, context: Context, sni: str) -> tuple[Name, ...]:
         """Where the client asked to go, where it is dialled, if a script says otherwise, and what its TLS names."""
@@ -178,17 +236,14 @@ class _Products:
         return known or re.split(r"[/\s]", user_agent.strip(), maxsplit=1)[0][:64]
 
 
-def _is_open(context: Context) -> bool:
-    """Whether this connection leads somewhere and nobody has decided yet how it is read.
+def _leads_on(context: Context) -> bool:
+    """Whether this connection leads somewhere and it is not said yet what is spoken on it.
 
-    Not while the client speaks with the proxy itself, not inside TLS that is decrypted already, and not where
-    the operator says what is spoken: in reverse mode.
+    Not while the client speaks with the proxy itself, and not where the operator says it: in reverse mode.
     """
     if context.client.transport_protocol != "tcp" or not context.server.address or not context.layers:
         return False
-    if isinstance(context.layers[0], modes.ReverseProxy):
-        return False
-    return not isinstance(context.layers[-1], ClientTLSLayer)
+    return not isinstance(context.layers[0], modes.ReverseProxy)
 
 
 def _ignored(names: Sequence[Name], context: Context) -> bool:

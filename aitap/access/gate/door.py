@@ -110,6 +110,9 @@ class Door:
         elif not explicit and not is_reverse_http(client):
             gate.refused(session, refusals.MISSING, "a connection")
             client.error = "aitap: nobody is known at this address"
+            return
+        if not session.admitted:
+            gate.watch()
 
     def client_disconnected(self, client: Client) -> None:
         """It is over."""

@@ -2,7 +2,8 @@
 
 The gate knows who may come in and what happened to them since; the hooks are in :mod:`aitap.access.gate.door`.
 Grants are looked at once a second as long as connections live by them: a key that was revoked or has expired,
-or a user who was removed, gets no further answer, and tunnels of theirs are closed.
+or a user who was removed, gets no further answer, and tunnels of theirs are closed. So are connections of
+strangers who hold them open and show no key.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ _OURS = "aitap-door:"
 
 WATCH = 1.0
 """Seconds between two looks at the grants in use."""
+
+PATIENCE = 60.0
+"""Seconds that a connection may take to show credentials that are good; then it is closed."""
 
 LINGER = 10.0
 """Seconds that a connection whose key was revoked may go on with the request it is at."""
@@ -118,6 +122,8 @@ class Gate:
                     "with `aitap keys create`, or set aitap_auth=none"
                 )
             self._take_over()
+            why = "" if self._auth == "required" else " (or listen on this machine alone: --listen-host 127.0.0.1)"
+            logger.info("aitap: everyone needs a key here: aitap keys create --user NAME --create-user%s", why)
         self.ready.set()
 
     def stop(self) -> None:
@@ -211,10 +217,16 @@ class Gate:
         self._look()
 
     def _look(self) -> bool:
-        """Whether any connection lives by a grant."""
+        """Whether any connection lives by a grant, or has none yet."""
         now = time.time()
         judged: dict[Grant, Any] = {}
+        strangers = False
         for session in self.door.sessions:
+            if not session.admitted:
+                strangers = True
+                if now - session.client.timestamp_start > PATIENCE:
+                    self.close(session)
+                continue
             grant = session.grant
             if grant is None or session.ended is not None:
                 continue
@@ -222,7 +234,7 @@ class Gate:
                 judged[grant] = "expired" if grant.until <= now else self._withdrawn(grant)
             if judged[grant] is not None:
                 self._end(session, judged[grant])
-        return bool(judged)
+        return strangers or bool(judged)
 
     @staticmethod
     def _withdrawn(grant: Grant) -> Any:

@@ -38,7 +38,12 @@ def limit_heads(grafts: Grafts, limit: int, refused: Callable[[Any, str], None])
                 yield commands.CloseConnection(self.conn)
                 self.state = self.done
                 return
+            before = len(self.buf)
             yield from original(self, event)
+            # An empty line before a request is to be overlooked (RFC 9112, 2.2): what follows it may be here already.
+            while 0 < len(self.buf) < before and self.state == self.read_headers:
+                before = len(self.buf)
+                yield from original(self, event)
 
         return limited
 

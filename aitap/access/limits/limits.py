@@ -68,8 +68,8 @@ class Limits:
 
     def crowded(self, client: Client) -> str | None:
         """Why this connection is one too many of its user's, as one line; None where it counts from now on."""
-        if not self._connection_limit or client.id in self._user_of:
-            return None
+        if not self._connection_limit or client.id in self._user_of or client.timestamp_end is not None:
+            return None  # one that ended while others were asked about it would never be taken off
         peer = self._peers.of(client)
         user = peer.identity.user_id if peer.identity is not None else peer.address
         clients = self._open.setdefault(user, set())
@@ -145,10 +145,12 @@ class Limits:
 
 def _length(request: http.Request) -> int | None:
     """How long the body will be; None where only its end will tell."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and len(length) < 20:
-        return int(length)
+    # The bare fields: mitmproxy's view of them decodes each one, and this runs for every request.
+    coded = False
+    for name, value in request.data.headers.fields:
+        size = len(name)
+        if size == 14 and name.lower() == b"content-length":
+            return int(value) if value.isdigit() and len(value) < 20 else None
+        coded = coded or (size == 17 and name.lower() == b"transfer-encoding")
     # HTTP/1 says so where there is a body (RFC 9112, 6.3); HTTP/2 need not.
-    if "transfer-encoding" in request.headers or request.data.http_version not in (b"HTTP/1.1", b"HTTP/1.0"):
-        return None
-    return 0
+    return None if coded or request.data.http_version not in (b"HTTP/1.1", b"HTTP/1.0") else 0

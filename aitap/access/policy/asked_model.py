@@ -1,18 +1,21 @@
 """Which models a request names, read as cheaply as can be on the event loop.
 
 The path tells, or one member of a body of megabytes. A JSON parser that only skips takes 2 ms for each of these,
-and everybody's streams would wait. So a long body is searched in slices for the places where ``"model"`` is a key,
+and everybody's streams would wait. So a body is searched in slices for the places where ``"model"`` is a key,
 with other work in between, and only a place that may be the one is looked at. What is looked for cannot hide: a
-quote inside a string is escaped, and a key with escaped letters makes us read the whole body after all.
+quote inside a string is escaped, and a key with escaped letters, or more places than clients have, makes us read
+the whole body after all, on a thread.
 
-A request may name several: Azure's deployment and the body, a member that is there twice, OpenRouter's list of
-``models`` to fall back to. They all count, for it is the server's choice which one it goes by. None is named where the
-body is no JSON, or says nothing of a model.
+A request may name several: Azure's deployment and the body, a member that is there twice, or in other letters too
+(``Model``: Go's encoding/json, and so Ollama, reads either), OpenRouter's list of ``models`` to fall back to. They all
+count, for it is the server's choice which one it goes by. None is named where the body is no JSON, or says nothing of
+a model.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
@@ -37,7 +40,7 @@ _LONGEST = 256
 
 _BY_PATH = ("bedrock.invoke", "bedrock.converse", "google.generate_content", "vertex.anthropic")
 _RAW_PREDICT = re.compile(r"/models/([^/:]+):(?:streamR|r)awPredict$")
-_KEY = re.compile(rb'"model(?:"[ \t\r\n]*:[ \t\r\n]*(?=")|s"[ \t\r\n]*:[ \t\r\n]*(?=\[))')
+_KEY = re.compile(rb'"model(?:"[ \t\r\n]*:[ \t\r\n]*(?=")|s"[ \t\r\n]*:[ \t\r\n]*(?=\[))', re.IGNORECASE)
 _VALUE = re.compile(rb'"(?:[^"\\]|\\.){0,1024}"|\[[^\[\]{}]{0,16384}\]')
 
 Raw = msgspec.Raw
@@ -94,55 +97,68 @@ async def undone(body: bytes, content_encoding: str) -> bytes:
 
 async def in_body(body: bytes) -> tuple[str, ...]:
     """The models that a JSON body names."""
-    if len(body) <= _SLICE:
-        return _whole(body)
     names: list[str] = []
     places = await _places(body)
     if places is None:
+        return await asyncio.to_thread(_every, body)
+    if len(places) <= 1 and len(body) <= _SLICE:
         return _whole(body)
     for at in places:
         await asyncio.sleep(0)
         top = _is_member(body, at)
         if top is None:
-            return _whole(body)
+            return await asyncio.to_thread(_every, body)
         if top:
             key = _KEY.match(body, at)
             value = _VALUE.match(body, key.end()) if key else None
             if value is None:
-                return _whole(body)
+                return await asyncio.to_thread(_every, body)
             found = value_of(value[0])
             names += found if isinstance(found, list) else [found]
+    if names:
+        return _names(names)
     # In an envelope (Code Assist) it may stand further inside.
-    return _names(names) or _whole(body)
+    return _whole(body) if len(places) <= 1 else await asyncio.to_thread(_every, body)
 
 
 async def in_frame(frame: bytes) -> tuple[bool, tuple[str, ...]]:
     """Whether a client's message on a WebSocket asks for a response, and the models that it names."""
     if len(frame) > _SLICE and (names := await in_body(frame)):
         return True, names
-    parts: _Frame | None = jsontext.split(frame, _frame)
-    if parts is None:
-        return False, ()
-    inner = [as_dict(value_of(raw)).get("model") for raw in (parts.session, parts.response)]
-    return value_of(parts.type) == "response.create", _names([value_of(parts.model), *inner])
+    try:
+        members = _members(await asyncio.to_thread(_read, frame) if len(frame) > _SLICE else _read(frame))
+    except (ValueError, RecursionError):
+        parts: _Frame | None = jsontext.split(frame, _frame)
+        if parts is None:
+            return False, ()
+        inner = [as_dict(value_of(raw)).get("model") for raw in (parts.session, parts.response)]
+        return value_of(parts.type) == "response.create", _names([value_of(parts.model), *inner])
+    asks = any(key == "type" and member == "response.create" for key, member in members)
+    named = [member for key, member in members if key == "model"]
+    named += [name for key, value in members if key in ("session", "response") for name in _named_in(value)]
+    return asks, _names(named)
 
 
 async def _places(body: bytes) -> list[int] | None:
     """Where a key ``model`` or ``models`` stands, with a value that may be a name; None where one may be hidden."""
     places: list[int] = []
     for start in range(0, len(body), _SLICE):
-        await asyncio.sleep(0)
-        end = start + _SLICE
+        if start:
+            await asyncio.sleep(0)
+        part = body[start : start + _SLICE + 6].lower()
         # Letters from a to o, escaped, which no encoder does.
-        if body.find(b"\\u006", start, end + 5) >= 0:
+        if b"\\u006" in part or b"\\u004" in part:
             return None
-        at = body.find(b'"model', start, end + 6)
-        while at >= 0:
-            if body[at - 1 : at] != b"\\" and _KEY.match(body, at):
+        found = part.find(b'"model')
+        while found >= 0:
+            at = start + found
+            if body[at + 6 : at + 7] == b"\\":
+                return None
+            if body[max(0, at - 1) : at] != b"\\" and _KEY.match(body, at) and (not places or places[-1] != at):
                 places.append(at)
                 if len(places) > _MOST_PLACES:
                     return None
-            at = body.find(b'"model', at + 1, end + 6)
+            found = part.find(b'"model', found + 1)
     return places
 
 
@@ -177,6 +193,40 @@ def _whole(body: bytes) -> tuple[str, ...]:
     return names
 
 
+def _every(body: bytes) -> tuple[str, ...]:
+    """By the standard library's parser, which keeps members that are there twice; ten times as slow."""
+    try:
+        parts = _read(body)
+    except (ValueError, RecursionError):
+        return ()
+    names = _named_in(parts)
+    if not names:
+        names = [name for key, value in _members(parts) if key == "request" for name in _named_in(value)]
+    return _names(names)
+
+
+def _read(data: bytes) -> object:
+    return json.loads(data, object_pairs_hook=_Members)
+
+
+class _Members(list[tuple[str, object]]):
+    """Of an object, in order, the same name as often as it is there."""
+
+
+def _members(value: object) -> list[tuple[str, object]]:
+    return [(key.lower(), member) for key, member in value] if isinstance(value, _Members) else []
+
+
+def _named_in(value: object) -> list[object]:
+    names: list[object] = []
+    for key, member in _members(value):
+        if key == "model":
+            names.append(member)
+        elif key == "models" and isinstance(member, list) and not isinstance(member, _Members):
+            names += member
+    return names
+
+
 def _names(values: Iterable[object]) -> tuple[str, ...]:
-    found = [value.removeprefix("models/")[:_LONGEST] for value in values if isinstance(value, str)]
+    found = [value.strip().removeprefix("models/")[:_LONGEST] for value in values if isinstance(value, str)]
     return tuple(dict.fromkeys(filter(None, found)))

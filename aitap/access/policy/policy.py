@@ -3,8 +3,9 @@
 Where a call goes is read when its head comes, before other scripts may redirect it; it is decided when the
 request is whole, before anything is sent on. A refused call gets 403 as its provider would say it and is recorded
 like any other that failed; the provider hears nothing of it. With ``warn`` all calls go on, and the record says what
-would have been refused. What is no call of a model (lists of models, telemetry) is not looked at, and neither are
-tunnels.
+would have been refused. Calls that are not recorded (batches, embeddings; see :mod:`aitap.access.policy.other_calls`)
+are decided by the same rules. What is no call of a model (lists of models, files, telemetry) is not looked at, and
+neither are tunnels: :mod:`aitap.access.decryption.decryption` sees to it that no call hides in one.
 
 A WebSocket is refused at its handshake where the model does not matter; nothing was asked of a model then, so that is
 counted and logged, and leaves no record. Where the model matters, the message that asks for a response is withheld
@@ -27,6 +28,7 @@ from mitmproxy import ctx, exceptions, http
 from aitap.access.identity import local_identity
 from aitap.access.policy import asked_model
 from aitap.access.policy.decisions import ALLOWED, POLICY, Call, Decision, Rules, decide
+from aitap.access.policy.other_calls import OtherCalls, in_other_path
 from aitap.access.policy.provider_refusals import STATUS, Refusals
 from aitap.capture.called import Called, called
 from aitap.capture.clients import Clients
@@ -56,6 +58,7 @@ _QUIET = 10.0
 
 _NO_STREAM = "policy = enforce reads requests before they go on: leave out mitmproxy's option stream_large_bodies"
 _UNDECIDED = Decision(allowed=False, message="This proxy could not find out whether this call is allowed.")
+_MISDIRECTED = Decision(allowed=False, message="This call names another provider than the connection it came on.")
 _STARTING = "aitap: the proxy is not ready yet; try again in a moment\n"
 
 Hook: TypeAlias = "Coroutine[Any, Any, None] | None"
@@ -65,6 +68,9 @@ Hook: TypeAlias = "Coroutine[Any, Any, None] | None"
 class _Asked(msgspec.Struct, frozen=True, eq=False):
     call: Call
     target: Called
+    misdirected: bool = False
+    other: bool = False
+    """One that is not recorded."""
 
 
 class Policy:
@@ -81,6 +87,7 @@ class Policy:
         self._router: Router | None = None
         self._clients: Clients | None = None
         self._answers: Refusals | None = None
+        self._others: OtherCalls | None = None
         self._local = local_identity()
         self._calls: WeakKeyDictionary[http.HTTPFlow, _Asked | None] = WeakKeyDictionary()
         self._sockets: WeakKeyDictionary[http.HTTPFlow, _Asked] = WeakKeyDictionary()
@@ -95,6 +102,7 @@ class Policy:
         if settings.policy != "off":
             self.deciders.append(Rules(settings.rules))
             self._answers = Refusals()
+            self._others = OtherCalls()
             if any(decider.needs_client for decider in self.deciders):
                 self._clients = Clients()
             self._router = startup.router
@@ -119,11 +127,19 @@ class Policy:
         self._calls[flow] = None  # in case of an error: refused
         if self._router is None:
             return
+        if "h2c" in flow.request.headers.get("upgrade", "").lower():
+            # What follows would pass unread; nobody need grant an upgrade (RFC 9110, 7.8).
+            for name in ("upgrade", "http2-settings"):
+                flow.request.headers.pop(name, None)
         target = called(self._router, flow)
+        other = target is None
+        if target is None and self._others is not None:
+            target = self._others.find(self._router, flow)
         if target is None:
             del self._calls[flow]
         else:
-            self._calls[flow] = _Asked(self._call(flow, target), target)
+            misdirected = _misdirected(self._router, flow, target)
+            self._calls[flow] = _Asked(self._call(flow, target), target, misdirected=misdirected, other=other)
 
     def request(self, flow: http.HTTPFlow) -> Hook:
         """The request is whole: refuse it, or let it go on."""
@@ -137,6 +153,9 @@ class Policy:
                 flow.response = http.Response.make(503, _STARTING, {"content-type": "text/plain", "retry-after": "1"})
             return None
         try:
+            if asked.misdirected:
+                self._act(flow, asked, _MISDIRECTED)
+                return None
             if not asked.target.post:
                 self._handshake(flow, asked)
                 return None
@@ -161,7 +180,7 @@ class Policy:
     async def _decision(self, flow: http.HTTPFlow, asked: _Asked) -> tuple[Decision, _Asked]:
         api, path = asked.target.route.api, asked.target.path
         guessed = asked.call.provider == UNKNOWN
-        names, settled = asked_model.in_path(api, path)
+        names, settled = (in_other_path(path), False) if asked.other else asked_model.in_path(api, path)
         body = flow.request.data.content or b""
         coding = flow.request.headers.get("content-encoding", "")
         if coding and (guessed or not settled):
@@ -277,8 +296,14 @@ class Policy:
         return {"action": "deny", "rule": decision.rule, "mode": "warn" if warn else "enforce"}
 
 
+def _misdirected(router: Router, flow: http.HTTPFlow, target: Called) -> bool:
+    """Whether the head names another provider's host (RFC 9110, 7.4): it is the server's choice whom it answers for."""
+    named = flow.request.pretty_host.lower().rstrip(".")
+    return named != target.host and router.knows(named, flow.request.data.port) is not None
+
+
 def _with_models(asked: _Asked, names: tuple[str, ...]) -> _Asked:
-    return _Asked(msgspec.structs.replace(asked.call, models=names), asked.target)
+    return msgspec.structs.replace(asked, call=msgspec.structs.replace(asked.call, models=names))
 
 
 def _decided(decision: Decision | None) -> Decision:

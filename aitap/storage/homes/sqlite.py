@@ -113,6 +113,8 @@ class SqliteHome:
             ("readonly", "it is read-only; check the permissions of the file and its folder"),
             ("locked", "another program holds it locked; stop that and try again"),
             ("full", "the disk is full; make room and try again"),
+            # SQLite's word where there is no room for the file beside it that connections share.
+            ("disk I/O", "the disk is full, or fails; make room and try again"),
         ):
             if words in reason:
                 return advice

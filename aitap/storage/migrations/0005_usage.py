@@ -12,66 +12,40 @@ from aitap.storage.fields import Uuid
 __all__ = ["up"]
 
 
-class UsageSums(Model):
-    initiator_id = Uuid()
-    provider = TextField()
-    provider_name = TextField()
-    model = TextField()
-    client = TextField()
-    purpose = TextField()
-    credential_kind = TextField()
-    interceptions = BigIntegerField(default=0)
-    errors = BigIntegerField(default=0)
-    unmetered = BigIntegerField(default=0)
-    prompts = BigIntegerField(default=0)
-    tool_calls = BigIntegerField(default=0)
-    usages = BigIntegerField(default=0)
-    unpriced = BigIntegerField(default=0)
-    input_tokens = BigIntegerField(default=0)
-    output_tokens = BigIntegerField(default=0)
-    cache_read_input_tokens = BigIntegerField(default=0)
-    cache_write_input_tokens = BigIntegerField(default=0)
-    cost_micros = BigIntegerField(default=0)
-
-    class Meta:
-        legacy_table_names = False
-
-
 KEY = ("initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
+SUMS = (
+    *("interceptions", "errors", "unmetered", "prompts", "tool_calls", "usages", "unpriced", "input_tokens"),
+    *("output_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "cost_micros"),
+)
 
 
-class DailyUsage(UsageSums):
-    day = TextField()
-
-    class Meta:
-        table_name = "aitap_daily_usage"
-        primary_key = CompositeKey("day", *KEY)
-        without_rowid = True
-        indexes = ((("initiator_id", "day"), False),)
-
-
-class MonthlyUsage(UsageSums):
-    month = TextField()
-
-    class Meta:
-        table_name = "aitap_monthly_usage"
-        primary_key = CompositeKey("month", *KEY)
-        without_rowid = True
-        indexes = ((("initiator_id", "month"), False),)
+def table(name: str, span: str) -> Any:
+    meta = {
+        "legacy_table_names": False,
+        "table_name": name,
+        "primary_key": CompositeKey(span, *KEY),
+        "without_rowid": True,
+        "indexes": ((("initiator_id", span), False),),
+    }
+    columns: dict[str, Any] = {column: Uuid() if column == "initiator_id" else TextField() for column in (span, *KEY)}
+    columns |= {column: BigIntegerField(default=0) for column in SUMS}
+    return type(name, (Model,), {"__module__": __name__, **columns, "Meta": type("Meta", (), meta)})
 
 
-TABLES = (DailyUsage, MonthlyUsage)
+TABLES = (table("aitap_daily_usage", "day"), table("aitap_monthly_usage", "month"))
 COLUMNS = (
     'ALTER TABLE aibridge_token_usages ADD COLUMN "price_book" TEXT',
     'ALTER TABLE aitap_sessions ADD COLUMN "unpriced" INTEGER NOT NULL DEFAULT 0',
     'ALTER TABLE aitap_sessions ADD COLUMN "cost_micros" {bigint} NOT NULL DEFAULT 0',
 )
 SESSIONS = """
-UPDATE aitap_sessions SET unpriced = (
-    SELECT count(*) FROM aibridge_interceptions i JOIN aibridge_token_usages c ON c.interception_id = i.id
-    WHERE i.session_id = aitap_sessions.session_id AND i.initiator_id = aitap_sessions.initiator_id
-      AND i.ended_at IS NOT NULL AND c.cost_micros IS NULL
-)
+UPDATE aitap_sessions SET unpriced = found.unpriced FROM (
+    SELECT i.session_id, i.initiator_id, count(*) AS unpriced
+    FROM aibridge_token_usages c JOIN aibridge_interceptions i ON i.id = c.interception_id
+    WHERE i.ended_at IS NOT NULL AND c.cost_micros IS NULL
+    GROUP BY i.session_id, i.initiator_id
+) AS found
+WHERE found.session_id = aitap_sessions.session_id AND found.initiator_id = aitap_sessions.initiator_id
 """
 # Each interception with what its children sum up to, one row for each; then the days.
 FILL = """
@@ -104,10 +78,6 @@ WHERE i.ended_at IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
-SUMS = (
-    *("interceptions", "errors", "unmetered", "prompts", "tool_calls", "usages", "unpriced", "input_tokens"),
-    *("output_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "cost_micros"),
-)
 MONTHS = (
     f"INSERT INTO aitap_monthly_usage (month, {', '.join((*KEY, *SUMS))}) "
     f"SELECT substr(day, 1, 7), {', '.join((*KEY, *(f'sum({name})' for name in SUMS)))} "

@@ -10,13 +10,14 @@ from mitmproxy import exceptions
 from mitmproxy.connection import Client
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import ClientTLSLayer, modes
+from mitmproxy.proxy.layers import ClientTLSLayer, HttpLayer, modes
 from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
 from aitap.access.decryption.decryption import Decryption
 from aitap.access.decryption.tunnel import Tunnel
+from aitap.access.gate.guard import Closed
 from aitap.access.identity import Identity
 from aitap.access.peers import Peers
 from aitap.capture.routes import Router
@@ -34,12 +35,12 @@ def decryption(peers: Peers) -> Any:
         yield Decryption(peers)
 
 
-def start(decryption: Decryption, decrypt: str = "providers") -> SimpleNamespace:
+def start(decryption: Decryption, decrypt: str = "providers", policy: str = "off") -> SimpleNamespace:
     directory = SimpleNamespace(host_modes={}, on_change=[])
     told: list[Any] = []
     loop = SimpleNamespace(call_later=lambda delay, action: None)
     startup = SimpleNamespace(
-        settings=SimpleNamespace(decrypt=decrypt),
+        settings=SimpleNamespace(decrypt=decrypt, policy=policy),
         router=Router(),
         relay=SimpleNamespace(seen=told.append),
         directory=directory,
@@ -112,6 +113,82 @@ def test_tls_inside_tls_that_is_read_is_left_to_mitmproxy(decryption: Decryption
     ClientTLSLayer(asked.context)
     decryption.next_layer(asked)
     assert asked.layer is None
+
+
+@pytest.mark.parametrize("data", [b"\r\nPOST /v1/messages HTTP/1.1\r\n\r\n", b"\x00\x01", b"GE"])
+def test_whatever_is_said_within_the_tls_of_a_provider_is_read_as_http(decryption: Decryption, data: bytes) -> None:
+    start(decryption)
+    asked = question(data, "api.openai.com")
+    ClientTLSLayer(asked.context)
+    decryption.next_layer(asked)
+    assert isinstance(asked.layer, HttpLayer)
+
+
+@pytest.mark.parametrize(
+    ("data", "host"),
+    [
+        (b"\x00\x01\x02 no TLS", "api.openai.com"),
+        (b"\x15\x03\x01\x00\x02\x01\x00" + HELLO, "api.openai.com"),
+        (b"\x16\x03\x04" + HELLO[3:], "api.openai.com"),
+        (client_hello("browser-intake-us5-datadoghq.datadoghq.com"), "api.openai.com"),
+        (client_hello("seen.example.com"), "api.openai.com"),
+        (client_hello(None), "1.1.1.1"),
+        (b"\x16\x03\x04" + HELLO[3:], "1.1.1.1"),
+    ],
+)
+def test_under_an_enforced_policy_no_call_can_hide_in_a_tunnel(
+    decryption: Decryption, data: bytes, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    started = start(decryption, policy="enforce")
+    started.directory.host_modes["seen.example.com"] = "observe"
+    started.directory.on_change[0]()
+    asked = question(data, host)
+    decryption.next_layer(asked)
+    assert isinstance(asked.layer, Closed)
+    assert decryption.refusals == {"unread": 1}
+    assert host in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("data", "host"),
+    [
+        (client_hello("example.com"), "1.1.1.1"),
+        (client_hello(None), "10.1.2.3"),
+        (client_hello(None), "9.9.9.9"),
+        (client_hello("example.com"), "www.example.com"),
+        (client_hello("seen.example.com"), "seen.example.com"),
+    ],
+)
+def test_under_an_enforced_policy_other_tunnels_pass(decryption: Decryption, data: bytes, host: str) -> None:
+    started = start(decryption, policy="enforce")
+    started.directory.host_modes |= {"seen.example.com": "observe", "9.9.9.9": "observe"}
+    started.directory.on_change[0]()
+    asked = question(data, host)
+    decryption.next_layer(asked)
+    assert isinstance(asked.layer, Tunnel)
+
+
+@pytest.mark.parametrize("decrypt", ["observe", "providers"])
+def test_what_the_operator_leaves_unread_passes_under_an_enforced_policy_too(
+    decryption: Decryption, decrypt: str
+) -> None:
+    started = start(decryption, decrypt, policy="enforce")
+    started.directory.host_modes["api.openai.com"] = "observe"
+    started.directory.on_change[0]()
+    asked = question(client_hello("api.openai.com"), "api.openai.com")
+    decryption.next_layer(asked)
+    assert isinstance(asked.layer, Tunnel)
+
+
+def test_where_the_decision_fails_under_an_enforced_policy_the_connection_is_closed(
+    decryption: Decryption, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(decryption, policy="enforce")
+    monkeypatch.setattr(decryption._choices, "of", None)
+    asked = question(HELLO)
+    decryption.next_layer(asked)
+    assert isinstance(asked.layer, Closed)
+    assert "the connection is closed" in caplog.text
 
 
 def test_reverse_mode_is_the_operators_choice(decryption: Decryption) -> None:

@@ -77,6 +77,14 @@ def test_a_handshake_of_realtime_names_its_model() -> None:
         (b'{"project": "p", "request": {"model": "inner"}}', ("inner",)),
         (b'{"model": 5}', ()),
         (b'{"mod\\u0065l": "hidden"}', ("hidden",)),
+        (b'{"model": "first", "model": "last"}', ("first", "last")),
+        (b'{"mod\\u0065l": "first", "model": "last"}', ("first", "last")),
+        (b'{"\\u004Dodel": "first", "model": "last"}', ("first", "last")),
+        (b'{"model\\u0073": ["first"], "model": "last"}', ("first", "last")),
+        (b'{"model": "first", "MODEL": "last"}', ("first", "last")),
+        (b'{"model": "first", "x": [' + b'{"model": "no"},' * 9 + b'0], "model": "last"}', ("first", "last")),
+        (b'{"request": {"model": "first"}, "request": {"model": "last"}}', ("first", "last")),
+        (b'{"model": " padded "}', ("padded",)),
         (b'["model"]', ()),
         (b"no json", ()),
         (b"", ()),
@@ -94,7 +102,8 @@ def test_a_body_names_its_models(body: bytes, expected: tuple[str, ...]) -> None
         (long('"metadata":{"model":"inner"}', "...", '"model":"outer"'), ("outer",)),
         (long('"model":"one"', "...", '"model":"two"'), ("one", "two")),
         (long('"models":["a","b"]', "...", '"model":"c"'), ("a", "b", "c")),
-        (long('"model":"one"', "...", '"mod\\u0065l":"two"'), ("two",)),
+        (long('"model":"one"', "...", '"mod\\u0065l":"two"'), ("one", "two")),
+        (long('"model":"one"', "...", '"Model":"two"'), ("one", "two")),
         (long("...", '"tools":[{"model":{"type":"string"}}]', '"model":"outer"'), ("outer",)),
         (long("...", '"model":"middle"', '"more":' + json.dumps("y" * LONG)), ("middle",)),
         (long('"request":{"model":"inner"}', "..."), ("inner",)),
@@ -159,6 +168,12 @@ def test_a_body_that_expands_without_end_is_let_go_of() -> None:
 )
 def test_a_frame_says_whether_it_asks_and_for_which_model(frame: Any, expected: Any) -> None:
     assert asyncio.run(in_frame(json.dumps(frame).encode())) == expected
+
+
+@pytest.mark.parametrize("long", ["", "x" * LONG])
+def test_a_frame_cannot_hide_a_member_behind_another_of_its_name(long: str) -> None:
+    frame = '{"type":"response.create","model":"first","type":"x","model":"last","input":"' + long + '"}'
+    assert asyncio.run(in_frame(frame.encode())) == (True, ("first", "last"))
 
 
 def test_the_event_loop_goes_on_while_a_long_body_is_read() -> None:

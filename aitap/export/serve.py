@@ -1,0 +1,76 @@
+"""``aitap serve``: the records over HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from aitap.export.failures import Failure
+from aitap.export.proxy_options import confdir_option
+from aitap.export.store import database_option, in_force
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+__all__ = ["serve"]
+
+PORT = 8088
+
+
+@click.command()
+@click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Port; 0 for a free one."
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on: 0.0.0.0 for any."
+)
+@confdir_option
+@database_option
+def serve(*, port: int, host: str, confdir: Path) -> None:
+    """Serve the records over HTTP: the reference's REST API.
+
+    On 127.0.0.1 programs of this machine need no key (`auth = required` asks them for one too); on any other
+    address everybody does. A user sees their own records, an auditor all: `aitap users role NAME auditor`. Stop it
+    with Ctrl-C or SIGTERM.
+    """
+    _check_extra()
+    from aitap.server.listening import ListenError, is_local, keys_needed, listen
+    from aitap.server.serving import make_server
+    from aitap.server.serving import serve as serve_on
+    from aitap.storage.homes import shown
+
+    settings = in_force()
+    try:
+        sockets = listen(host, port)
+        needed = keys_needed(settings.auth, local=is_local(sockets))
+    except ListenError as error:
+        raise Failure(str(error)) from None
+    server = make_server(settings.database_url, keys_needed=needed, confdir=confdir)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+
+    def announce() -> None:
+        click.echo(f"listens on  {_address(sockets[0])}")
+        click.echo(f"records     {shown(settings.database_url)}")
+        if needed:
+            click.echo("who may     whoever has a key: aitap keys create --user NAME --create-user")
+        else:
+            click.echo("who may     everyone on this machine, without a key; AITAP_AUTH=required asks for one")
+        click.echo(f"try         curl '{_address(sockets[0])}/api/v2/ai-gateway/sessions?limit=5'")
+        sys.stdout.flush()
+
+    serve_on(server, sockets, announce)
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_extra() -> None:
+    if not all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn")):
+        raise Failure("serving needs two more packages: pip install 'aitap[server]'")

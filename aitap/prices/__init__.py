@@ -1,0 +1,1 @@
+"""What calls cost: a book of list prices, the user's own prices, and the arithmetic between counters and money."""

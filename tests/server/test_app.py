@@ -1,0 +1,100 @@
+"""What holds for every response: headers, sizes, compression, the certificate, what is no endpoint."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
+
+import msgspec
+import pytest
+
+from aitap.certs.authority import ensure_authority
+from tests.server.conftest import Serve
+from tests.server.site import LISTS, Site
+
+SESSIONS = f"{LISTS}/sessions"
+
+
+@pytest.mark.parametrize("path", [SESSIONS, f"{SESSIONS}/none", "/healthz", "/nowhere", f"{SESSIONS}?limit=0"])
+def test_every_response_keeps_browsers_from_harm(shared: Site, path: str) -> None:
+    headers = shared.get(path, headers={"Origin": "https://example.com"}).headers
+    assert headers["content-type"] == "application/json"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert not [name for name in headers if name.startswith("access-control")]
+    assert "server" not in headers
+
+
+def test_a_long_answer_is_packed_for_who_can_unpack_it(shared: Site) -> None:
+    plain = shared.get(f"{LISTS}/interceptions")
+    packed = shared.get(f"{LISTS}/interceptions", headers={"Accept-Encoding": "br, gzip"})
+    assert (packed.headers["content-encoding"], plain.headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(packed.data) == plain.data
+    assert "content-encoding" not in shared.get("/healthz", headers={"Accept-Encoding": "gzip"}).headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nowhere", "/api/v2/aibridge", f"{SESSIONS}//", "/api/v2/ai-gateway/serve", "/../x"]
+)
+def test_what_is_no_endpoint_is_a_404(shared: Site, path: str) -> None:
+    reply = shared.get(path)
+    assert reply.status == 404
+    assert reply.json["message"] in ("Route not found.", "Session not found.")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_other_methods_are_refused(shared: Site, method: str) -> None:
+    reply = shared.get(SESSIONS, method=method)
+    assert (reply.status, reply.json) == (405, {"message": "Method not allowed."})
+    assert "GET" in reply.headers["allow"]
+
+
+def test_head_is_get_without_a_body(shared: Site) -> None:
+    reply = shared.get(SESSIONS, method="HEAD")
+    assert (reply.status, reply.data) == (200, b"")
+
+
+def test_a_large_body_is_refused_unread(shared: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=20)
+    connection.putrequest("GET", SESSIONS)
+    connection.putheader("Content-Length", str(1 << 30))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, msgspec.json.decode(answer.read())["message"]) == (413, "The request is too large.")
+    connection.close()
+
+
+def test_a_head_without_end_is_refused(shared: Site) -> None:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_the_certificate_is_given_and_never_the_key(serve: Serve, filled: str, tmp_path: Path) -> None:
+    authority = ensure_authority(tmp_path)
+    site = serve(keys_needed=True)
+    for prefix in ("ai-gateway", "aibridge"):
+        reply = site.get(f"/api/v2/{prefix}/proxy/ca-cert.pem")
+        assert reply.headers["content-type"].startswith("application/x-pem-file")
+        assert reply.headers["content-disposition"] == 'attachment; filename="ca-cert.pem"'
+        assert PEM_cert_to_DER_cert(reply.data.decode()) == authority.der
+        assert reply.data.count(b"BEGIN") == 1
+        assert b"PRIVATE" not in reply.data
+
+
+def test_a_database_that_is_away_is_a_503_until_it_is_back(site: Site) -> None:
+    with site.database() as database:
+        database.execute_sql("ALTER TABLE aibridge_interceptions RENAME TO gone")
+    reply = site.get(f"{LISTS}/models")
+    assert (reply.status, reply.json, reply.headers["retry-after"]) == (
+        503,
+        {"message": "The database does not answer."},
+        "5",
+    )
+    with site.database() as database:
+        database.execute_sql("ALTER TABLE gone RENAME TO aibridge_interceptions")
+    assert site.get(f"{LISTS}/models").status == 200

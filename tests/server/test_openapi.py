@@ -1,0 +1,48 @@
+"""The OpenAPI document tells the truth: schemathesis asks everything in it, rightly and wrongly."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+import schemathesis
+
+from aitap.server.endpoints import ENDPOINTS, PREFIXES
+from aitap.server.openapi import document
+from aitap.server.schemas import SCHEMAS
+from tests.export import sample
+from tests.server.site import Site
+
+schema = schemathesis.openapi.from_dict(document())
+
+
+@schema.parametrize()
+@hypothesis.settings(max_examples=40, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+def test_every_answer_is_as_the_document_says(shared: Site, case: schemathesis.Case) -> None:
+    """Status, content type, headers and body, of good questions and of bad ones; no question is a 5xx."""
+    case.call_and_validate(base_url=f"http://127.0.0.1:{shared.port}", excluded_checks=EXCLUDED)
+
+
+EXCLUDED = [
+    # On one's own machine no key is needed; test_callers.py has what holds where one is.
+    schemathesis.checks.ignored_auth,
+    # A moment or a cursor that is no moment or cursor fits its schema, and is refused.
+    schemathesis.checks.positive_data_acceptance,
+]
+
+
+def test_the_served_document_is_the_table_and_complete(shared: Site) -> None:
+    served = shared.get("/api/v2/openapi.json").json
+    assert served == document()
+    assert {prefix + endpoint.path for prefix in PREFIXES for endpoint in ENDPOINTS} < set(served["paths"])
+    names = [operation["get"]["operationId"] for operation in served["paths"].values()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("path", ["interceptions", "sessions", f"sessions/{sample.CLAUDE_SESSION}"])
+def test_full_answers_have_nothing_that_the_schema_lacks_of_the_reference(shared: Site, path: str) -> None:
+    """The schema says what every answer has; here it is held against answers with everything in them."""
+    jsonschema_rs = pytest.importorskip("jsonschema_rs")
+    name = {"interceptions": "Interceptions", "sessions": "Sessions"}.get(path, "SessionThreads")
+    whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": SCHEMAS}}
+    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+    assert [str(error) for error in validator.iter_errors(shared.list(path))] == []
