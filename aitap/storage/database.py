@@ -172,10 +172,11 @@ def _explained(home: Home) -> Iterator[None]:
 
 def _migrate(database: Database, home: Home) -> list[str]:
     runner = Runner(database, str(_MIGRATIONS), _LEDGER)
-    if not _pending(runner):
+    pending = _pending(runner)
+    if not pending:
         return []
     if runner.applied():
-        home.back_up(database, _pending(runner)[0])
+        home.back_up(database, pending[0])
     # The lock comes before the second look: of two processes that start at once, the later finds nothing to do.
     with transaction(database):
         if not runner.applied() and (strange := database.get_tables()):

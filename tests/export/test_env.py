@@ -75,10 +75,11 @@ def test_a_wrong_address_is_not_repeated(invoke: Invoke) -> None:
     assert KEY not in invoke("env", "--proxy", f"socks5://alice:{KEY}@localhost:9", status=2).stderr
 
 
-def test_a_proxy_elsewhere_needs_its_own_ca(invoke: Invoke) -> None:
+def test_a_proxy_elsewhere_needs_its_own_ca(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     message = invoke("env", "--proxy", "http://192.0.2.7:8080", status=1).stderr
     assert "aitap ca fetch http://192.0.2.7:8080" in message
-    assert not Path("~/.mitmproxy").expanduser().exists()
+    assert not (tmp_path / ".mitmproxy").exists()
 
 
 def test_a_proxy_elsewhere_with_its_ca_in_a_file(invoke: Invoke, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_after_id_goes_on_where_the_page_ended(invoke: Invoke, written: Written)
 
 def test_a_record_has_every_field_of_the_contract(invoke: Invoke, written: Written) -> None:
     found = json.loads(invoke("interceptions", "show", written.records[3].id).stdout)
-    assert set(found) >= set(type(written.records[3]).__struct_fields__) - {"lineage", "contents"}
+    assert set(found) >= set(type(written.records[3]).__struct_fields__) - {"lineage", "contents", "wire"}
     assert found["initiator"]["id"] == sample.ME
     assert found["session_id"] == sample.CLAUDE_SESSION
     assert found["ended_at"].endswith("+00:00")

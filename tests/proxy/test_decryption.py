@@ -193,7 +193,8 @@ def test_hosts_that_mitmproxy_relays_as_tcp_are_still_shown_to_scripts(tmp_path:
 
 def test_a_decrypted_host_is_not_counted_as_a_tunnel(proxy: Mitmdump, upstream: Upstream) -> None:
     upstream.serve(answer(chat_json("c1", text="Hi")))
-    exchange(proxy, "api.mistral.ai", CHAT, ask_chat("Say hi"))
+    # A host that no other test of the shared proxy asks.
+    exchange(proxy, "api.moonshot.ai", CHAT, ask_chat("Say hi"))
     proxy.record()
-    host_listed(proxy, "api.mistral.ai", "decrypted", interceptions=1)
-    assert not {("api.mistral.ai", "tunnelled"), ("api.mistral.ai", "observed")} & hosts_of(proxy).keys()
+    host_listed(proxy, "api.moonshot.ai", "decrypted", interceptions=1)
+    assert not {("api.moonshot.ai", "tunnelled"), ("api.moonshot.ai", "observed")} & hosts_of(proxy).keys()

