@@ -6,7 +6,6 @@ share one :class:`Peers` and find there what an earlier hook of the connection l
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,18 +38,19 @@ class Peers:
     """The open client connections."""
 
     def __init__(self) -> None:
-        self._peers: weakref.WeakKeyDictionary[Client, Peer] = weakref.WeakKeyDictionary()
+        # Kept on the client itself, where it costs least to find: several parts ask for it at each request.
+        self._name = f"aitap_peer_{id(self)}"
 
     def of(self, client: Client) -> Peer:
         """What is known of this connection; made on first sight."""
-        peer = self._peers.get(client)
+        peer: Peer | None = client.__dict__.get(self._name)
         if peer is None:
-            peer = self._peers[client] = Peer(_address(client))
+            peer = client.__dict__[self._name] = Peer(_address(client))
         return peer
 
     def find(self, client: Client) -> Peer | None:
         """What is known of this connection, None where no hook has seen it."""
-        return self._peers.get(client)
+        return client.__dict__.get(self._name)
 
 
 def _address(client: Client) -> str:

@@ -67,6 +67,8 @@ class CertificateSite:
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Answer what is for the proxy itself."""
+        if flow.request.data.scheme == b"https" and not self._tls and not self._origin_form:
+            return None  # nearly all there is
         if flow.response is not None or flow.error is not None or not self._for_us(flow):
             return None
         return self._serve(flow)

@@ -124,7 +124,7 @@ class Egress:
         peer = self._peers.of(flow.client_conn)
         where = (flow.request.data.host, flow.request.data.port)
         # In a tunnel all requests go where CONNECT said, which was looked at then.
-        if not _same(peer.target, where) and _asked(peer, where):
+        if where != peer.target and not _same(peer.target, where) and _asked(peer, where):
             return self._check(flow)
         return None
 

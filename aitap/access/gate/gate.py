@@ -78,6 +78,7 @@ class Gate:
         """How often somebody was refused, by reason."""
         self.door = Door(self)
         self._auth: Auth = "required"
+        self._own_check = False
         self._backoff = Backoff()
         self._quiet = Quiet()
         self._identification: Identification | None = None
@@ -135,16 +136,22 @@ class Gate:
 
     # What mitmproxy's own check leaves
 
+    def configure(self, updated: set[str]) -> None:
+        """Whether mitmproxy was told to check credentials itself; options are dear to ask at each request."""
+        if "proxyauth" in updated:
+            told = ctx.options.proxyauth
+            self._own_check = bool(told) and not told.startswith(_OURS)
+
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Where mitmproxy's own check is in force it had the credentials; nobody after it has."""
-        strip(flow)
+        if self._own_check:
+            strip(flow)
 
     requestheaders = http_connect
 
-    @staticmethod
-    def has_own_check() -> bool:
+    def has_own_check(self) -> bool:
         """Whether mitmproxy was told to check credentials itself."""
-        return bool(ctx.options.proxyauth) and not ctx.options.proxyauth.startswith(_OURS)
+        return self._own_check
 
     # Who may come in
 
