@@ -15,8 +15,11 @@ for _number in (signal.SIGINT, signal.SIGHUP) if os.name == "posix" else ():
         signal.signal(_number, signal.SIG_DFL)
 
 
-# On a server the same examples each time: a failure there is one of the change, not of the draw.
-hypothesis.settings.register_profile("aitap", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+# On a server the same examples each time, and fewer: a failure there is one of the change, not of the draw.
+_on_server = bool(os.environ.get("CI"))
+hypothesis.settings.register_profile(
+    "aitap", deadline=None, print_blob=True, derandomize=_on_server, max_examples=25 if _on_server else 100
+)
 hypothesis.settings.load_profile("aitap")
 
 
