@@ -98,7 +98,7 @@ async def measure(url: str, keys: list[str]) -> dict[str, list[float]]:
         gate.load(SimpleNamespace(master=context.master))  # type: ignore[arg-type]
         directory.start()
         settings = load({"database_url": url, "auth": "required"}, {})
-        gate.start(Startup(settings, None, None, directory, asyncio.get_running_loop()))  # type: ignore[arg-type]
+        gate.start(Startup(settings, None, None, directory, None, asyncio.get_running_loop()))  # type: ignore[arg-type]
         door = gate.door
 
         def asked(one: http.HTTPFlow) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
+
+from aitap.access.quiet import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = "aitap_at_once"
 """In ``flow.metadata``: the response that is set goes out now, and what is left of the request is thrown away."""
 
-_TOLD = 1024
+_CLIENTS = 1024
 
 
 def refuse(
@@ -49,17 +50,12 @@ class Refusals:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._told: dict[str, float] = {}
+        self._quiet = Quiet(1.0, _CLIENTS)
 
     def note(self, reason: str, client: str, text: str) -> None:
         """One more; ``text`` names no secret, and what a stranger wrote in it cannot break the log's lines."""
         self.counts[reason] += 1
-        now = time.monotonic()
-        if now - self._told.get(client, -1.0) < 1.0:
-            return
-        if len(self._told) >= _TOLD:  # clients come and go
-            self._told = {name: at for name, at in self._told.items() if now - at < 1.0}
-        self._told[client] = now
-        logger.warning(
-            "aitap: refused %s: %s", client or "a client", "".join(c if c.isprintable() else "?" for c in text)
-        )
+        if self._quiet.may_speak(client):
+            logger.warning(
+                "aitap: refused %s: %s", client or "a client", "".join(c if c.isprintable() else "?" for c in text)
+            )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aitap.access.identity import local_identity
+
 if TYPE_CHECKING:
     from mitmproxy.connection import Client
 
@@ -40,6 +42,8 @@ class Peers:
     def __init__(self) -> None:
         # Kept on the client itself, where it costs least to find: several parts ask for it at each request.
         self._name = f"aitap_peer_{id(self)}"
+        self.local = local_identity()
+        """The person this process runs for."""
 
     def of(self, client: Client) -> Peer:
         """What is known of this connection; made on first sight."""
@@ -51,6 +55,11 @@ class Peers:
     def find(self, client: Client) -> Peer | None:
         """What is known of this connection, None where no hook has seen it."""
         return client.__dict__.get(self._name)
+
+    def speaker(self, client: Client) -> Identity:
+        """Who speaks on this connection; the local user where nobody else is known."""
+        peer = self.find(client)
+        return self.local if peer is None or peer.identity is None else peer.identity
 
 
 def _address(client: Client) -> str:

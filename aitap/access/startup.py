@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from aitap.access.authentication.directory import Directory
+    from aitap.access.decryption.choice import Choices
     from aitap.capture.relay import Relay
     from aitap.capture.routes import Router
     from aitap.settings import Settings
@@ -24,6 +25,8 @@ class Startup:
     router: Router
     relay: Relay
     directory: Directory
+    choices: Choices
+    """What is decrypted, as the settings and the directory say."""
     loop: asyncio.AbstractEventLoop
 
 

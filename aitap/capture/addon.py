@@ -18,7 +18,7 @@ from mitmproxy import ctx, exceptions, http
 from peewee import PeeweeException
 
 from aitap.access.authentication.directory import Directory
-from aitap.access.identity import local_identity
+from aitap.access.decryption.choice import Choices
 from aitap.access.peers import Peers
 from aitap.access.policy.decisions import POLICY
 from aitap.access.startup import Startup
@@ -72,7 +72,6 @@ class Recorder:
         self.hook_errors = 0
         self.peers = Peers() if peers is None else peers
         self._parts = parts
-        self._identity = local_identity()
         self._directory: Directory | None = None
         self.line: RecorderLine | None = None
         self._stats: ProxyStats | None = None
@@ -118,7 +117,7 @@ class Recorder:
         # mitmproxy turns every logger to DEBUG; Peewee would tell each statement, with its parameters.
         logging.getLogger("peewee").setLevel(logging.WARNING)
         database = open_database(settings.database_url, migrate=True)
-        ensure_user(database, self._identity.user_id, self._identity.username)
+        ensure_user(database, self.peers.local.user_id, self.peers.local.username)
         database.close()  # the recorder has connections of its own
         self._router = Router(settings.providers)
         observed = observe_settings(settings)
@@ -126,7 +125,7 @@ class Recorder:
         self.line = RecorderLine(
             RecorderSettings(
                 database_url=settings.database_url,
-                initiator_id=self._identity.user_id,
+                initiator_id=self.peers.local.user_id,
                 capture=settings.capture,
                 retention=settings.retention,
                 content_retention=settings.content_retention,
@@ -139,7 +138,10 @@ class Recorder:
         self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2))
         self._directory = Directory(settings.database_url)
         self._directory.start()
-        startup = Startup(settings, self._router, self.relay, self._directory, loop)
+        directory = self._directory
+        choices = Choices(settings.decrypt, self._router, lambda: directory.host_modes)
+        directory.on_change.append(choices.forget)
+        startup = Startup(settings, self._router, self.relay, directory, choices, loop)
         for part in self._parts:
             part.start(startup)
         self._traced = observed.trace_enable
@@ -190,8 +192,7 @@ class Recorder:
             self.running()  # a replay may be on its way before mitmproxy says that it runs
         if self.relay is None or (call := called(self._router, flow)) is None:
             return
-        peer = self.peers.find(flow.client_conn)
-        identity = peer.identity if peer is not None and peer.identity is not None else self._identity
+        identity = self.peers.speaker(flow.client_conn)
         head = functools.partial(_head, call.route, flow.request.data, (call.host, call.path, call.query), identity)
         if call.post:
             if exchange := self.relay.exchange(head):

@@ -13,7 +13,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from aitap.access.identity import local_identity
 from aitap.capture.called import called
 from aitap.record import Passed
 
@@ -84,7 +83,6 @@ class Passing:
         self._peers = peers
         self._router: Router | None = None
         self._traced = False
-        self._own = local_identity().user_id
 
     def start(self, startup: Startup) -> None:
         """Begin, where somebody asks for it."""
@@ -148,8 +146,6 @@ class Passing:
         begun: _Begun | None = flow.metadata.pop(_MARK, None)
         if begun is None or self.relay is None:
             return
-        peer = self._peers.find(flow.client_conn)
-        identity = peer.identity if peer is not None else None
         headers = flow.request.headers
         asked: dict[str, Any] = {}
         if begun.question and response is not None:
@@ -168,7 +164,7 @@ class Passing:
                 status=response.status_code if response is not None else None,
                 started_at=flow.request.timestamp_start,
                 ended_at=time.time(),
-                initiator_id=identity.user_id if identity is not None else self._own,
+                initiator_id=self._peers.speaker(flow.client_conn).user_id,
                 traceparent=headers.get("traceparent", "")[:512],
                 tracestate=headers.get("tracestate", "")[:512],
                 **asked,

@@ -10,7 +10,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 
-__all__ = ["Backoff", "Quiet"]
+__all__ = ["ADDRESSES", "Backoff", "place_of"]
 
 FREE = 5
 """Wrong credentials without any pause: somebody mistypes."""
@@ -32,7 +32,7 @@ class Backoff:
 
     def wait(self, address: str) -> float:
         """Seconds that this address still has to wait; 0 for none."""
-        found = self._mistakes.get(_place(address))
+        found = self._mistakes.get(place_of(address))
         if found is None:
             return 0.0
         count, last = found
@@ -41,32 +41,14 @@ class Backoff:
 
     def mistake(self, address: str) -> None:
         """Wrong credentials came from here."""
-        place, now = _place(address), time.monotonic()
+        place, now = place_of(address), time.monotonic()
         count, last = self._mistakes.pop(place, (0, now))
         self._mistakes[place] = ((1 if now - last > FORGIVEN else count + 1), now)
         if len(self._mistakes) > ADDRESSES:
             self._mistakes.popitem(last=False)
 
 
-class Quiet:
-    """Says once a second at most, for each address, that something may be said."""
-
-    def __init__(self) -> None:
-        self._said: OrderedDict[str, float] = OrderedDict()
-
-    def may_speak(self, address: str) -> bool:
-        """Whether a second has passed since the last time the answer was yes."""
-        place, now = _place(address), time.monotonic()
-        if now - self._said.get(place, -1.0) < 1.0:
-            return False
-        self._said.pop(place, None)
-        self._said[place] = now
-        if len(self._said) > ADDRESSES:
-            self._said.popitem(last=False)
-        return True
-
-
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
     """The address itself; of IPv6 the /64, within which one machine has as many as it likes."""
     if ":" not in address:
         return address

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ from aitap.access.decryption.tallies import Sight, Tallies
 from aitap.access.decryption.tunnel import Tunnel
 from aitap.access.egress.networks import literal, refusal
 from aitap.access.gate.guard import Closed
-from aitap.access.identity import local_identity
+from aitap.access.quiet import Quiet
 from aitap.capture.clients import Clients
 from aitap.capture.facts import RequestFacts
 
@@ -65,13 +64,12 @@ class Decryption:
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
-        self._local = local_identity()
         self._choices: Choices | None = None
         self._enforced = False
         self._closed = Refusals()
         self._tallies = Tallies()
         self._handshakes = Handshakes(self._refused)
-        self._hinted: dict[str, float] = {}
+        self._hints = Quiet(_HINT_EVERY, _MOST_HINTS)
         self._product = lru_cache(maxsize=1024)(_Products())
 
     @property
@@ -82,9 +80,7 @@ class Decryption:
     def start(self, startup: Startup) -> None:
         """Begin: until now nothing was decrypted."""
         self._enforced = startup.settings.policy == "enforce"
-        directory = startup.directory
-        self._choices = Choices(startup.settings.decrypt, startup.router, lambda: directory.host_modes)
-        directory.on_change.append(self._choices.forget)
+        self._choices = startup.choices
         self._tallies.start(startup.relay.seen, startup.loop.call_later)
 
     def stop(self) -> None:
@@ -194,7 +190,7 @@ class Decryption:
     def _sight(self, client: Client, verdict: Verdict, mode: HostMode) -> Sight:
         peer = self._peers.of(client)
         kind, name = verdict.provider or ("", "")
-        identity = peer.identity or self._local
+        identity = self._peers.speaker(client)
         product = self._product(peer.user_agent) if peer.user_agent else ""
         address, key = peer.address, identity.api_key_id
         return Sight(verdict.host, mode, kind, name, identity.user_id, product, address, key)
@@ -206,12 +202,8 @@ class Decryption:
         verdict = self._choices.of(self._names(context, client.sni or ""))
         sight = self._sight(client, verdict, "decrypted")
         self._tallies.refused(sight, said)
-        now = time.monotonic()
-        if now - self._hinted.get(verdict.host, -_HINT_EVERY) < _HINT_EVERY:
+        if not self._hints.may_speak(verdict.host):
             return
-        if len(self._hinted) >= _MOST_HINTS:
-            self._hinted.clear()
-        self._hinted[verdict.host] = now
         logger.warning(
             "aitap: %s at %s does not trust the proxy's certificate for %s (%s): have it trust the proxy's CA "
             "(aitap env), or leave that host unread: aitap hosts observe %s",

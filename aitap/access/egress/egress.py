@@ -67,8 +67,7 @@ class Egress:
         """Begin. Raises :class:`aitap.settings.SettingsError`."""
         settings = startup.settings
         self._destinations = Destinations(settings.allow_ports, settings.allow_private, settings.providers)
-        self._choices = Choices(settings.decrypt, startup.router, lambda: startup.directory.host_modes)
-        startup.directory.on_change.append(self._choices.forget)
+        self._choices = startup.choices
         self._upstream = upstream_of(settings.upstream)
         if self._upstream is not None:
             self._go_through(self._upstream)

@@ -106,7 +106,7 @@ class Door:
             session.admit(session.address_grant)
             session.tunnel = not explicit
         elif not session.required:
-            peer.identity = gate.local
+            peer.identity = gate.peers.local
         elif not explicit and not is_reverse_http(client):
             gate.refused(session, refusals.MISSING, "a connection")
             client.error = "aitap: nobody is known at this address"
@@ -322,7 +322,7 @@ class Door:
             session.admit(session.address_grant)
         else:
             session.grant = session.ended = None
-            session.peer.identity = self._gate.local
+            session.peer.identity = self._gate.peers.local
 
     def _refuse(self, flow: http.HTTPFlow, session: Session | None, refusal: Refusal) -> NoReturn:
         """Answer 407 and let nobody else see it: raises ``AddonHalt``."""

@@ -21,7 +21,7 @@ from mitmproxy import ctx
 from mitmproxy.proxy import mode_specs
 
 from aitap.access.authentication.address_table import AddressTable
-from aitap.access.authentication.backoff import Backoff, Quiet
+from aitap.access.authentication.backoff import ADDRESSES, Backoff, place_of
 from aitap.access.authentication.by_address import ByAddress
 from aitap.access.authentication.coder import Coder
 from aitap.access.authentication.htpasswd import Htpasswd
@@ -32,7 +32,7 @@ from aitap.access.gate.door import NAME, Door
 from aitap.access.gate.flows import strip
 from aitap.access.gate.listeners import all_loopback, arrived_by_loopback, options_say_loopback
 from aitap.access.gate.quiet_log import unquote_clients
-from aitap.access.identity import local_identity
+from aitap.access.quiet import Quiet
 from aitap.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ class Gate:
 
     def __init__(self, peers: Peers) -> None:
         self.peers = peers
-        self.local = local_identity()
         self.ready = asyncio.Event()
         """Set once it is known who may come in."""
         self.refusals: dict[str, int] = dict.fromkeys(REASONS, 0)
@@ -80,7 +79,7 @@ class Gate:
         self._auth: Auth = "required"
         self._own_check = False
         self._backoff = Backoff()
-        self._quiet = Quiet()
+        self._quiet = Quiet(1.0, ADDRESSES)
         self._identification: Identification | None = None
         self._by_address: ByAddress | None = None
         self._closing: list[Htpasswd | Coder] = []
@@ -184,7 +183,7 @@ class Gate:
         """Count a refusal, and tell of it once a second for each address."""
         self.refusals[refusal.reason] += 1
         address = session.peer.address
-        if self._quiet.may_speak(address):
+        if self._quiet.may_speak(place_of(address)):
             level = logging.INFO if refusal.reason == "missing" else logging.WARNING
             shown = "".join(char if char.isprintable() else "?" for char in what[:200])
             logger.log(level, "aitap: refused %s from %s: key %s", shown, address, refusal.reason)
@@ -255,7 +254,7 @@ class Gate:
         session.ended = reason
         if not session.required:
             session.grant = None
-            session.peer.identity = self.local
+            session.peer.identity = self.peers.local
             session.ended = None
         elif session.socket or (session.tunnel and not session.inner):
             self.refused(session, Refusal(reason), "an open connection")

@@ -17,7 +17,6 @@ Whatever goes wrong here refuses the call if the policy is enforced.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -25,11 +24,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 from mitmproxy import ctx, exceptions, http
 
-from aitap.access.identity import local_identity
 from aitap.access.policy import asked_model
 from aitap.access.policy.decisions import ALLOWED, POLICY, Call, Decision, Rules, decide
 from aitap.access.policy.other_calls import OtherCalls, in_other_path
 from aitap.access.policy.provider_refusals import STATUS, Refusals
+from aitap.access.quiet import Quiet
 from aitap.capture.called import Called, called
 from aitap.capture.clients import Clients
 from aitap.capture.dialects import DIALECTS
@@ -54,6 +53,7 @@ __all__ = ["Policy"]
 logger = logging.getLogger(__name__)
 
 _QUIET = 10.0
+_MOST_RULES = 10_000
 """Seconds for which a rule that was told in the log is not told again."""
 
 _NO_STREAM = "policy = enforce reads requests before they go on: leave out mitmproxy's option stream_large_bodies"
@@ -88,10 +88,9 @@ class Policy:
         self._clients: Clients | None = None
         self._answers: Refusals | None = None
         self._others: OtherCalls | None = None
-        self._local = local_identity()
         self._calls: WeakKeyDictionary[http.HTTPFlow, _Asked | None] = WeakKeyDictionary()
         self._sockets: WeakKeyDictionary[http.HTTPFlow, _Asked] = WeakKeyDictionary()
-        self._told: dict[int, float] = {}
+        self._quiet = Quiet(_QUIET, _MOST_RULES)
         self._untold: Counter[int] = Counter()
 
     def start(self, startup: Startup) -> None:
@@ -255,8 +254,7 @@ class Policy:
     # Facts, counters, log
 
     def _call(self, flow: http.HTTPFlow, target: Called) -> Call:
-        peer = self._peers.find(flow.client_conn)
-        identity = peer.identity if peer is not None and peer.identity is not None else self._local
+        identity = self._peers.speaker(flow.client_conn)
         client = self._clients.named(Headers(flow.request.headers.fields)) if self._clients is not None else None
         return Call(
             user=identity.username,
@@ -276,11 +274,9 @@ class Policy:
         """Count and tell; what the record shall say."""
         warn = self._mode == "warn"
         (self.warnings if warn else self.refusals)[decision.rule] += 1
-        now = time.monotonic()
-        if now - self._told.get(decision.rule, -_QUIET) < _QUIET:
+        if not self._quiet.may_speak(decision.rule):
             self._untold[decision.rule] += 1
         else:
-            self._told[decision.rule] = now
             more = self._untold.pop(decision.rule, 0)
             call = asked.call
             logger.warning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aitap.access.authentication import backoff as module
-from aitap.access.authentication.backoff import Backoff, Quiet
+from aitap.access.authentication.backoff import Backoff
 
 
 class Clock:
@@ -59,10 +59,3 @@ def test_the_table_does_not_grow_for_ever(clock: Clock, monkeypatch: pytest.Monk
         for _ in range(6):
             table.mistake(f"10.0.{number >> 8}.{number & 255}")
     assert sum(table.wait(f"10.0.{number >> 8}.{number & 255}") > 0 for number in range(1000)) == 10
-
-
-def test_one_address_is_spoken_of_once_a_second(clock: Clock) -> None:
-    quiet = Quiet()
-    assert [quiet.may_speak("a"), quiet.may_speak("a"), quiet.may_speak("b")] == [True, False, True]
-    clock.now += 1
-    assert quiet.may_speak("a")

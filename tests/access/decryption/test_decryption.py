@@ -15,6 +15,7 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
+from aitap.access.decryption.choice import Choices
 from aitap.access.decryption.decryption import Decryption
 from aitap.access.decryption.tunnel import Tunnel
 from aitap.access.gate.guard import Closed
@@ -39,9 +40,11 @@ def start(decryption: Decryption, decrypt: str = "providers", policy: str = "off
     directory = SimpleNamespace(host_modes={}, on_change=[])
     told: list[Any] = []
     loop = SimpleNamespace(call_later=lambda delay, action: None)
+    choices = Choices(decrypt, Router(), lambda: directory.host_modes)  # type: ignore[arg-type]
+    directory.on_change.append(choices.forget)
     startup = SimpleNamespace(
         settings=SimpleNamespace(decrypt=decrypt, policy=policy),
-        router=Router(),
+        choices=choices,
         relay=SimpleNamespace(seen=told.append),
         directory=directory,
         loop=loop,

@@ -44,7 +44,7 @@ def policy(context: taddons.context, peers: Peers) -> Policy:
 
 def start(policy: Policy, mode: PolicyMode, *rules: PolicyRow) -> Policy:
     settings = dataclasses.replace(load(environ={}), policy=mode, rules=rules)
-    policy.start(Startup(settings, Router(), None, None, None))  # type: ignore[arg-type]
+    policy.start(Startup(settings, Router(), None, None, None, None))  # type: ignore[arg-type]
     return policy
 
 
@@ -176,6 +176,6 @@ def test_a_refusal_is_logged_once_in_a_while_and_without_a_line_break(
         run(policy, flow("opus\nfake line"))
     assert len(caplog.messages) == 1
     assert "model 'opus\\nfake line' of anthropic at 'api.anthropic.com'" in caplog.messages[0]
-    policy._told.clear()
+    policy._quiet.forget()
     run(policy, flow())
     assert caplog.messages[1].endswith("(2 more since it was last told)")
