@@ -171,6 +171,11 @@ def _bytes(record: Record, _: datetime) -> str:
     return human.DASH if record["mode"] == "decrypted" else human.size(record["bytes_sent"] + record["bytes_received"])
 
 
+def _connections(record: Record, _: datetime) -> str:
+    # Nobody counts those of what is read.
+    return human.DASH if record["mode"] == "decrypted" else human.count(record["connections"])
+
+
 def _users(record: Record, _: datetime) -> str:
     return human.one_line(", ".join(user["username"] or human.short_id(user["id"]) for user in record["users"]))
 
@@ -185,7 +190,7 @@ _HOSTS = [
     _Column(header="NAME", cell=lambda r, _: human.one_line(r["provider_name"] or ""), width=18, since=150),
     _Column(header="MODE", cell=lambda r, _: human.one_line(r["mode"]), width=9, since=95),
     _Column(header="CALLS", cell=lambda r, _: human.count(r["interceptions"]), width=5, right=True),
-    _Column(header="CONN", cell=lambda r, _: human.count(r["connections"]), width=5, right=True, since=120),
+    _Column(header="CONN", cell=_connections, width=5, right=True, since=120),
     _Column(header="BYTES", cell=_bytes, width=8, right=True, since=80),
     _Column(header="REFUSED", cell=_refusals, width=7, right=True, since=80),
     _Column(header="FIRST SEEN", cell=lambda r, now: human.day_and_time(r["first_seen"], now), width=12, since=125),
