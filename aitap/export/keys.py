@@ -16,7 +16,7 @@ from aitap.export.proxy_options import proxy_option
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, opened
 from aitap.export.users import user_called
-from aitap.settings import duration
+from aitap.setting_values import duration
 from aitap.storage.keys import KEY_PREFIX, create_key, end_key, find_key, list_keys
 
 if TYPE_CHECKING:

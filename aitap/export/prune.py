@@ -9,7 +9,7 @@ import click
 
 from aitap.export.failures import Failure
 from aitap.export.store import database_option, in_force, opened
-from aitap.settings import duration
+from aitap.setting_values import duration
 from aitap.storage import retention
 
 __all__ = ["prune"]

@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from aitap.settings import duration
+from aitap.setting_values import duration
 from aitap.storage.models import User
 from aitap.storage.queries import Filter
 
