@@ -242,7 +242,7 @@ def _body(stream: IO[bytes], headers: dict[str, str]) -> bytes:
     if headers.get("transfer-encoding") != "chunked":
         return stream.read(int(headers.get("content-length", 0)))
     body = b""
-    while size := int(stream.readline(), 16):
+    while size := int(stream.readline() or b"0", 16):
         body += stream.read(size)
         stream.readline()
     stream.readline()
