@@ -31,7 +31,10 @@ class Startup:
 
 
 class Part(Protocol):
-    """One part of the access control: a mitmproxy addon of its own, which fails closed until it is started."""
+    """One part of the access control: a mitmproxy addon of its own, which fails closed until it is started.
+
+    One that has ``idle`` set once it is started is not asked any more (see :mod:`aitap.capture.chain`).
+    """
 
     def start(self, startup: Startup) -> None:
         """Begin. Raises :class:`aitap.settings.SettingsError` where a setting cannot be met."""

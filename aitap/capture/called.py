@@ -25,10 +25,25 @@ class Called(NamedTuple):
     """False is a WebSocket."""
 
 
+_NAME = "aitap_called"
+"""Where a flow keeps the answer: several parts ask at each request, one after the other."""
+
+
 def called(router: Router, flow: http.HTTPFlow) -> Called | None:
     """The model call that begins with this request's head; None where it is none."""
-    request = flow.request
-    data = request.data  # as it came: the properties of a request decode it anew each time
+    data = flow.request.data  # as it came: the properties of a request decode it anew each time
+    kept = flow.__dict__.get(_NAME)
+    # Whoever replays a flow may have changed it.
+    if kept is not None and kept[0] is data.path and kept[1] is data.host and kept[2] is router:
+        found: Called | None = kept[3]
+        return found
+    found = _find(router, flow)
+    flow.__dict__[_NAME] = (data.path, data.host, router, found)
+    return found
+
+
+def _find(router: Router, flow: http.HTTPFlow) -> Called | None:
+    request, data = flow.request, flow.request.data
     post = data.method == b"POST"
     if not (post or data.method == b"GET"):
         # Methods are case-sensitive (RFC 9110, 9.1); not every server is.

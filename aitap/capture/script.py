@@ -7,6 +7,7 @@ from aitap.access.limits.limits import Limits
 from aitap.access.peers import Peers
 from aitap.access.policy.policy import Policy
 from aitap.capture.addon import Recorder
+from aitap.capture.chain import Chain
 from aitap.certs.site import CertificateSite
 from aitap.certs.watch import CertificateWatch
 from aitap.observe.passing import Passing
@@ -23,4 +24,4 @@ _parts = (
     Passing(_peers),
 )
 
-addons = [*_parts, Recorder(_peers, _parts)]
+addons = [Chain((*_parts, Recorder(_peers, _parts)))]

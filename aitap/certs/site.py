@@ -11,7 +11,6 @@ import asyncio
 import ipaddress
 import logging
 import re
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +41,9 @@ class CertificateSite:
     """A part of the proxy (see :class:`aitap.access.startup.Part`); it comes after the gate, which may refuse."""
 
     def __init__(self) -> None:
-        self._origin_form: weakref.WeakSet[Client] = weakref.WeakSet()
-        self._tls: weakref.WeakSet[Client] = weakref.WeakSet()
+        # Ids of open connections; most proxies never have one in either.
+        self._origin_form: set[str] = set()
+        self._tls: set[str] = set()
 
     def start(self, startup: Startup) -> None:
         """Begin."""
@@ -57,13 +57,18 @@ class CertificateSite:
         if len(layers) == 1 and isinstance(layers[0], (modes.HttpProxy, modes.HttpUpstreamProxy)):
             data = nextlayer.data_client()  # type: ignore[no-untyped-call]
             if _ORIGIN_FORM.match(data):
-                self._origin_form.add(nextlayer.context.client)
+                self._origin_form.add(nextlayer.context.client.id)
             elif starts_like_tls_record(data):
-                self._tls.add(nextlayer.context.client)
+                self._tls.add(nextlayer.context.client.id)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """What comes after CONNECT is for somebody else."""
-        self._tls.discard(flow.client_conn)
+        self._tls.discard(flow.client_conn.id)
+
+    def client_disconnected(self, client: Client) -> None:
+        """What was known of it is not needed any more."""
+        self._origin_form.discard(client.id)
+        self._tls.discard(client.id)
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Answer what is for the proxy itself."""
@@ -89,7 +94,7 @@ class CertificateSite:
         if isinstance(client.proxy_mode, ReverseMode):
             return False
         https = request.data.scheme == b"https"  # as it came: the properties of a request decode it anew each time
-        if (self._origin_form and client in self._origin_form) or (https and self._tls and client in self._tls):
+        if client.id in self._origin_form or (https and client.id in self._tls):
             return True
         host = request.data.host.lower().rstrip(".")
         if host == MAGIC_HOST:

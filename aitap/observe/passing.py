@@ -84,6 +84,11 @@ class Passing:
         self._router: Router | None = None
         self._traced = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody asks for what this part could tell."""
+        return self.relay is None
+
     def start(self, startup: Startup) -> None:
         """Begin, where somebody asks for it."""
         settings = startup.settings

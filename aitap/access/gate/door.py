@@ -49,6 +49,9 @@ NAME = "aitap_door"
 STARTUP = 30.0
 """Seconds that a connection waits for the proxy to have started."""
 
+_AFTER = ("http_connected", "http_connect_error", "request", "responseheaders", "response", "error")
+"""Hooks in which a refused request ends."""
+
 _MANY = 8
 """Refusals on one connection after which it is closed."""
 
@@ -247,12 +250,9 @@ class Door:
             values = []
         return self._asked(session, values, functools.partial(self._decide, flow, session))
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """A refused one ends here."""
+    def _end(self, flow: http.HTTPFlow) -> None:
         if is_refused(flow):
             raise exceptions.AddonHalt
-
-    responseheaders = response = error = http_connected = http_connect_error = request
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
         """A WebSocket has no further requests that could be refused."""
@@ -337,6 +337,9 @@ class Door:
             if session.ended is not None or (close and not http1):
                 self._gate.close_soon(session)
         answer(flow, refusals.response(refusal, close=close, http1=http1, head=request.method == "HEAD"))
+        for name in _AFTER:
+            # Hooks only from now on: a proxy that refuses nobody need not ask at each step of each request.
+            setattr(self, name, self._end)
         raise exceptions.AddonHalt
 
 

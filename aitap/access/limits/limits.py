@@ -117,6 +117,8 @@ class Limits:
         if (text := self.crowded(flow.client_conn)) is not None:
             refuse(flow, 429, text, {"retry-after": _RETRY_AFTER})
             return
+        if not self._body_limit and self._router is not None and called(self._router, flow) is not None:
+            return  # nearly all there is; headers take longer to look through
         length = _length(flow.request)
         if length is not None and length <= _LARGE and not self._body_limit:
             return
