@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from aitap.storage.database import StorageError, open_database
 from aitap.storage.queries import Filter, iter_interceptions
+from tests.proxy.forked import Forked, can_fork
 
 __all__ = ["CHECKOUT", "Mitmdump", "aitap", "until"]
 
@@ -64,8 +65,11 @@ class HasPort(Protocol):
 class Mitmdump:
     """The proxy in a process of its own, on a free port; several may be started on one folder, that is one database.
 
-    ``command`` is how it is started, ``scripts`` are ours to load beside the addon, ``arguments`` go to mitmdump.
-    ``network`` is the script that stands for the Internet, ``verify`` has certificates of servers checked.
+    ``command`` is how it is started, with ``options`` of ``aitap run``; ``scripts`` are ours to load beside the addon,
+    ``arguments`` go to mitmdump.
+    ``network`` is the script that stands for the Internet, ``verify`` has certificates of servers checked. Records go
+    to ``aitap.db`` in the folder unless ``database_url`` says otherwise. ``visible`` gives it a command line of its own,
+    which others can see.
     """
 
     def __init__(
@@ -75,20 +79,23 @@ class Mitmdump:
         upstream: HasPort,
         *scripts: str,
         command: Literal["mitmdump -s addon", "aitap run"] = "mitmdump -s addon",
+        options: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
         network: str = "network.py",
         verify: bool = False,
+        visible: bool = False,
+        database_url: str = "",
     ) -> None:
         self.folder = folder
         self.confdir = confdir
         self.database = folder / "aitap.db"
-        self.database_url = f"sqlite:///{self.database}"
+        self.database_url = database_url or f"sqlite:///{self.database}"
         self.log = folder / "mitmdump.log"
         self.certificate = confdir / "mitmproxy-ca-cert.pem"
         self._seen: set[str] = set()
         self._database: Any = None
         if command == "aitap run":
-            start = [*AITAP, "run", "--port", str(_free_port()), "--confdir", confdir, "--"]
+            start = [*AITAP, "run", "--port", str(_free_port()), "--confdir", confdir, *options, "--"]
         else:
             start = [Path(sys.executable).with_name("mitmdump"), "-s", "addon", "--set", f"confdir={confdir}"]
             start += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
@@ -106,14 +113,19 @@ class Mitmdump:
             own["AITAP_ALLOW_PRIVATE"] = os.environ.get("AITAP_ALLOW_PRIVATE", "all")
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            self.process = subprocess.Popen(
-                [*start, *loaded, *usual, *arguments],
-                cwd=CHECKOUT,
-                env=os.environ | own,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            words = [*start, *loaded, *usual, *arguments]
+            self.process: subprocess.Popen[bytes] | Forked
+            if can_fork and not visible and command == "mitmdump -s addon":
+                self.process = Forked(words, CHECKOUT, os.environ | own, log.fileno())
+            else:
+                self.process = subprocess.Popen(
+                    words,
+                    cwd=CHECKOUT,
+                    env=os.environ | own,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
         self.port = int(until(self._listening, "a proxy that listens and records", 30)[1])
 
     def said(self) -> str:
@@ -134,13 +146,14 @@ class Mitmdump:
         """A client's TLS context that trusts this proxy's CA and no other."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
-    def children(self) -> list[int]:
-        """Process ids of what the proxy has started and still runs."""
+    def children(self, parent: int = 0) -> list[int]:
+        """Process ids of what the proxy, or another ``parent``, has started and still runs."""
         table = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
         ).stdout
         rows = (line.split() for line in table.splitlines())
-        return [int(pid) for pid, parent, state in rows if int(parent) == self.process.pid and state[0] != "Z"]
+        wanted = parent or self.process.pid
+        return [int(pid) for pid, parent_of, state in rows if int(parent_of) == wanted and state[0] != "Z"]
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> int:
         """Send a signal and wait for the end; the exit status."""

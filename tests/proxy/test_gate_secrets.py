@@ -54,7 +54,7 @@ def test_planted_keys_passwords_and_tokens_are_found_nowhere(
     flows = tmp_path / "flows.mitm"
     arguments = ("--mode", "regular", "--mode", f"socks5@127.0.0.1:{socks}", "--set", "termlog_verbosity=debug")
     arguments += ("--set", f"save_stream_file={flows}", "--set", "flow_detail=3", "--set", "aitap_capture=full")
-    with gated(start_proxy, arguments=arguments) as place:
+    with gated(start_proxy, arguments=arguments, visible=True) as place:
         good, ended, gone = place.people.key(), place.people.key("frank"), place.people.key(expires_in=-1)
         assert knock(place, CONNECT + shown(basic("frank", ended)), own_address()).status == 200
         place.people.revoke(ended)

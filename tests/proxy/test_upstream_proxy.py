@@ -215,9 +215,8 @@ def test_a_proxy_that_speaks_tls_itself_is_trusted_by_the_same_file(
 
 def test_its_password_is_in_no_log_and_no_process_list(start: Start, upstream: Upstream) -> None:
     upstream.serve(answer(chat_json("c1", text="Hi")))
-    proxy, _ = start(
-        CompanyProxy(upstream.port, password=f"staff:{PASSWORD}"), IN_URL, arguments=("--flow-detail", "4")
-    )
+    company = CompanyProxy(upstream.port, password=f"staff:{PASSWORD}")
+    proxy, _ = start(company, IN_URL, arguments=("--flow-detail", "4"), visible=True)
     exchange(proxy, OPENAI, "/v1/chat/completions", ASKED)
     ask(proxy, b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n")
     proxy.record()
