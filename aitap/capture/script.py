@@ -8,6 +8,7 @@ from aitap.access.peers import Peers
 from aitap.access.policy.policy import Policy
 from aitap.capture.addon import Recorder
 from aitap.capture.chain import Chain
+from aitap.capture.shortcut import Shortcut
 from aitap.certs.site import CertificateSite
 from aitap.certs.watch import CertificateWatch
 from aitap.observe.passing import Passing
@@ -22,6 +23,7 @@ _parts = (
     Policy(_peers),
     CertificateWatch(),
     Passing(_peers),
+    Shortcut(),
 )
 
 addons = [Chain((*_parts, Recorder(_peers, _parts)))]
