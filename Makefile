@@ -67,7 +67,8 @@ $(READY): requirements.txt pyproject.toml
 		fi; \
 	}
 	@echo 'aitap: installing the locked dependencies (once, about a minute) ...'
-	@$(PIP) --require-hashes -r requirements.txt
+	@# Not compiled beforehand: most of it is never imported, and the rest is compiled when it is.
+	@$(PIP) --no-compile --require-hashes -r requirements.txt
 	@echo 'aitap: installing aitap itself ...'
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@{ $(ORIGIN); } >$@
