@@ -1,0 +1,106 @@
+"""``aitap redact``: the rules in force, tried on a text or applied to what is stored already."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from aitap.export.erase import overwritten
+from aitap.export.failures import Failure
+from aitap.export.output import wants_json, write_json
+from aitap.export.query_options import json_option
+from aitap.export.store import database_option, in_force, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aitap.redaction.redactor import Redactor
+    from aitap.storage.redacting import Redacted
+
+__all__ = ["redact"]
+
+
+@click.command()
+@click.option("--existing", is_flag=True, help="Apply the rules to everything that is recorded.")
+@click.option("--rules", "words", metavar="RULES", help="Other rules than those of the setting: all, secrets, ...")
+@click.option("--dry-run", is_flag=True, help="With --existing: only say what would go.")
+@click.option("--yes", is_flag=True, help="With --existing: do not ask.")
+@database_option
+@json_option
+def redact(*, existing: bool, words: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Try the rules of redaction on a text from stdin, or apply them to what is recorded already.
+
+    Without --existing the text is written to stdout as it would be stored, and to stderr how many of what went. With
+    it, prompts, tool inputs, thoughts, errors and contents of all records are gone over: what is removed is gone for
+    good. Safe beside a running proxy.
+    """
+    redactor = _redactor(words)
+    if not existing:
+        kept, counts = redactor.text(sys.stdin.read())
+        click.echo(kept, nl=False)
+        click.echo("".join(f"{count} {rule}\n" for rule, count in counts.items()), err=True, nl=False)
+        return
+    if not dry_run and not yes:
+        if not sys.stdin.isatty():
+            raise Failure("nobody is there to ask: say --yes, or --dry-run to see what would go", status=2)
+        click.confirm("Remove what the rules find from all that is recorded, for good?", abort=True, err=True)
+    _existing(redactor, dry_run=dry_run, as_json=as_json)
+    if redactor.failures:
+        raise Failure(f"{redactor.failures} texts could not be searched and stay as they were: is a pattern too slow?")
+
+
+def _existing(redactor: Redactor, *, dry_run: bool, as_json: bool) -> None:
+    from aitap.storage.redacting import Redacted, redact_stored, redactable
+
+    with opened(read_only=False) as database:
+        done = Redacted()
+        total = redactable(database) if sys.stderr.isatty() else 0
+        for done in _with_progress(redact_stored(database, redactor, dry_run=dry_run), total):  # noqa: B007
+            pass
+        notes = overwritten(database) if done.changed and not dry_run else []
+    if wants_json(asked=as_json):
+        from msgspec import to_builtins
+
+        write_json({**to_builtins(done), "not_searched": redactor.failures, "dry_run": dry_run, "notes": notes})
+        return
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{done.changed} of {done.interceptions} interceptions {would}changed, {done.messages} messages of contents"
+    )
+    for rule, count in sorted(done.removed.items(), key=lambda item: -item[1]):
+        click.echo(f"{count:>8}  {rule}")
+    for note in notes:
+        click.echo(f"note: {note}")
+
+
+def _redactor(words: str | None) -> Redactor:
+    from aitap.redaction.redactor import redactor_of
+    from aitap.redaction.rows import choice
+
+    settings = in_force()
+    try:
+        chosen = settings.redact if words is None else choice(words)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--rules") from None
+    redactor = redactor_of(chosen, settings.redactions)
+    if redactor is None:
+        raise Failure("redaction is off: set redact, or say --rules all", status=2)
+    return redactor
+
+
+def _with_progress(steps: Iterable[Redacted], total: int) -> Iterable[Redacted]:
+    """The steps, with a bar on stderr where somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield from steps
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("interceptions", total=total)
+        for state in steps:
+            progress.update(task, completed=state.interceptions)
+            yield state
