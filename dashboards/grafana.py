@@ -241,7 +241,6 @@ def datasource_variable(label: str, plugin: str) -> Json:
         "hide": 0,
         "includeAll": False,
         "multi": False,
-        "current": {},
         "options": [],
         "regex": "",
     }

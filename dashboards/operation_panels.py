@@ -243,7 +243,10 @@ ROWS = (
             Panel(
                 "Records that wait",
                 "lines",
-                ((f"sum by (instance) (aitap_records_queued{{{_HERE}}})", "{{instance}}"),),
+                (
+                    (f"sum by (instance) (aitap_records_queued{{{_HERE}}})", "in memory, {{instance}}"),
+                    (f"sum by (instance) (aitap_records_spooled{{{_HERE}}})", "in the spool, {{instance}}"),
+                ),
                 "Records that are not in the database yet. It rises while the database is slow or away.",
                 width=8,
             ),

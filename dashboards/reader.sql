@@ -22,6 +22,7 @@ GRANT SELECT ON
     aibridge_tool_usages,
     aibridge_model_thoughts,
     aitap_sessions,
+    aitap_kinds,
     aitap_hosts
 TO aitap_reader;
 GRANT SELECT (id, user_id, name, hint, created_at, expires_at, revoked_at, last_used_at) ON aitap_keys TO aitap_reader;

@@ -1,7 +1,8 @@
 """Print the part of requirements.txt, hashes and all, that some packages need: for an image without what tests need.
 
-    python runtime_lock.py                what aitap runs with
-    python runtime_lock.py hatchling      what these packages need
+    python runtime_lock.py                          what aitap runs with
+    python runtime_lock.py --extra postgres,server  and with these extras of it
+    python runtime_lock.py hatchling                what these packages need
 
 The lock says of each package which others asked for it (``# via``); what is reached from the start is kept.
 Plain Python, and nothing is downloaded: the image is built before anything is installed.
@@ -13,12 +14,13 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 __all__ = ["needed", "read_lock"]
 
 _BLOCK = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 _VIA = re.compile(r"^    #(?: via)? +([A-Za-z0-9._-]+)", re.MULTILINE)
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?")
 
 
 def _plain(name: str) -> str:
@@ -50,9 +52,25 @@ def main(arguments: list[str]) -> None:
     own = Path(__file__).resolve().parent
     folder = own if (own / "requirements.txt").exists() else own.parent
     project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
-    asked = arguments or [match[0] for line in project["dependencies"] if (match := _NAME.match(line))]
     lock = read_lock((folder / "requirements.txt").read_text("utf-8"))
+    asked = arguments if arguments and arguments[0] != "--extra" else _of_aitap(project, arguments[1:])
     sys.stdout.write(needed(lock, {_plain(name) for name in asked}))
+
+
+def _of_aitap(project: dict[str, Any], extras: list[str]) -> list[str]:
+    """The packages that aitap names itself, with those of its extras (several with commas between them)."""
+    lines = list(project["dependencies"])
+    for extra in filter(None, ",".join(extras).split(",")):
+        if extra not in project["optional-dependencies"]:
+            raise SystemExit(f"runtime_lock.py: aitap has no extra {extra!r}")
+        lines += project["optional-dependencies"][extra]
+    found = []
+    for line in lines:
+        if match := _REQUIREMENT.match(line):
+            found.append(match["name"])
+            # psycopg[binary] is psycopg-binary beside it: the lock does not say who asked for that.
+            found += [f"{match['name']}-{extra.strip()}" for extra in (match["extras"] or "").split(",") if extra]
+    return found
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The address where Prometheus reads the metrics, and where an orchestrator asks whether all is well.
 
-``/metrics``, ``/healthz`` (this process answers) and ``/readyz`` (records can be written; else 503 and why).
+``/metrics``, ``/healthz`` (this process answers) and ``/readyz`` (records are kept, in the database or the spool;
+else 503 and why).
 It is served by threads of the recorder process; requests are answered from memory.
 """
 

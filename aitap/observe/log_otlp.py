@@ -15,6 +15,10 @@ from aitap.observe.log_lines import LOGGER, MESSAGE
 from aitap.observe.otlp import exporter, resource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk._logs import LogRecordProcessor
+
     from aitap.observe.log_formats import TraceIds
     from aitap.observe.log_lines import Fields
 
@@ -22,13 +26,13 @@ __all__ = ["OtlpLog", "attribute_values"]
 
 
 class OtlpLog:
-    """Sends lines to the collector, in batches, from a thread of the SDK's."""
+    """Sends lines to the collector, in batches, from a thread of the SDK's, unless another ``processor`` is given."""
 
-    def __init__(self) -> None:
-        self._provider = LoggerProvider(resource(), shutdown_on_exit=False)
+    def __init__(self, processor: Callable[[Any], LogRecordProcessor] = BatchLogRecordProcessor) -> None:
+        self.resource = resource()
+        self._provider = LoggerProvider(self.resource, shutdown_on_exit=False)
         self.exporter = exporter("logs")
-        sending: Any = self.exporter
-        self._provider.add_log_record_processor(BatchLogRecordProcessor(sending))
+        self._provider.add_log_record_processor(processor(self.exporter))
         self._logger = self._provider.get_logger(LOGGER, __version__)
 
     def tell(self, fields: Fields, at: float, ids: TraceIds | None) -> None:

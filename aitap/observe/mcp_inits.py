@@ -22,6 +22,7 @@ from aitap.observe.spans import Span
 
 if TYPE_CHECKING:
     from aitap.record import Passed
+    from aitap.redaction.redactor import Redactor
 
 __all__ = ["McpInits"]
 
@@ -43,13 +44,16 @@ Tree = tuple[list[Span], "Passed"]
 class McpInits:
     """Puts the exchanges together. Bounded; sans-IO."""
 
-    def __init__(self) -> None:
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
         self._begun: dict[tuple[str, str, str], _Begun] = {}
 
     def seen(self, passed: Passed) -> list[Tree]:
         """What is complete with this exchange."""
         key = (passed.initiator_id, passed.host + passed.path, passed.session)
         method, result, error = _read(passed)
+        if error and self._redactor is not None:
+            error = self._redactor.text(error)[0]
         found = []
         if method == "initialize":
             if earlier := self._begun.pop(key, None):

@@ -104,12 +104,16 @@ _RECORDS = (
         closed=("status",),
         limit=300,
         compatible=True,
+        across="max",
     ),
-    _gauge("providers_last_reload_timestamp_seconds", "When the provider table was read.", compatible=True),
+    _gauge(
+        "providers_last_reload_timestamp_seconds", "When the provider table was read.", compatible=True, across="max"
+    ),
     _gauge(
         "providers_last_reload_success_timestamp_seconds",
         "When the provider table was read without a mistake in it.",
         compatible=True,
+        across="max",
     ),
 )
 
@@ -135,11 +139,19 @@ _PROXY = (
     ),
     _counter(
         "proxy_refusals_total",
-        "What the proxy refused: part is gate (who), limits, egress (where to), policy (which model) or decryption "
-        "(what hides).",
+        "What the proxy refused: part is gate (who), limits, egress (where to), policy (which model; with the reason "
+        "budget, one is used up) or decryption (what hides).",
         *("part", "reason"),
         closed=("part",),
         limit=300,
+    ),
+    _gauge(
+        "budget_used_ratio",
+        "How much of a budget is used up, 1 being all; where everyone has one of their own, the most of all of them.",
+        *("kind", "name", "period", "unit"),
+        closed=("kind", "period", "unit"),
+        limit=300,
+        across="max",
     ),
     _histogram(
         "hook_seconds",
@@ -153,16 +165,22 @@ _PROXY = (
     _counter("recorder_restarts_total", "How often the recorder process died and was started anew."),
     _counter("recorder_dropped_items_total", "Pieces of traffic that no recorder was there to take."),
     _gauge("line_waiting_bytes", "What waits in the proxy for the recorder process to take it."),
+    _gauge("workers", "Processes that serve the port; with `aitap run --workers` alone."),
+    _counter("worker_restarts_total", "How often one of these died and was started anew."),
 )
 
 _RECORDER = (
-    _gauge("build_info", "1; the version of aitap.", "version", closed=("version",)),
-    _gauge("start_timestamp_seconds", "When the recorder process began."),
+    _gauge("build_info", "1; the version of aitap.", "version", closed=("version",), across="max"),
+    _gauge("start_timestamp_seconds", "When the recorder process began; the first of several.", across="min"),
     _counter("records_written_total", "Records that the database has taken (a start and an end are two)."),
-    _counter("records_lost_total", "Records that were lost. Must stay 0."),
-    _gauge("records_queued", "Records that wait to be written."),
+    _counter("records_lost_total", "Records that were lost, by reason. Must stay 0.", "reason", closed=("reason",)),
+    _gauge("records_queued", "Records that wait in memory to be written."),
+    _gauge("records_spooled", "Records that wait in the spool, since the database does not take them."),
+    _gauge("spool_bytes", "Size of the spool on the disk, with what was taken over from dead proxies."),
+    _gauge("spool_limit_bytes", "The most that the spool may take; 0 where there is none."),
+    _counter("records_adopted_total", "Records written that a dead process had left in a spool."),
     _counter("database_retries_total", "How often the database did not take a batch, which was then tried again."),
-    _gauge("database_bytes", "Size of the SQLite database with its log."),
+    _gauge("database_bytes", "Size of the SQLite database with its log.", across="max"),
     _counter("retention_removed_total", "Interceptions that retention removed."),
     _counter(
         "decode_errors_total", "Exchanges that the recorder could not read by its own mistake.", "api", closed=("api",)

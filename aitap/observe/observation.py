@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aitap.observe.observers import Lane, Observers, Placed
+from aitap.observe.readiness import told_to_strangers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from aitap.observe.record_logs import Teller
     from aitap.observe.record_metrics import RecordMetrics
     from aitap.observe.registry import Registry
+    from aitap.observe.report import Reporting
     from aitap.observe.settings import ObserveSettings
     from aitap.observe.tracing import Tracing
     from aitap.record import HostSeen, Passed
+    from aitap.redaction.redactor import Redactor
     from aitap.storage.writer import Writer
 
 __all__ = ["Observation"]
@@ -39,10 +42,13 @@ T = TypeVar("T")
 class Observation:
     """The observers of one recorder; ``sink`` is where its pipeline sends the records."""
 
-    def __init__(self, settings: ObserveSettings, writer: Writer, database_url: str) -> None:
+    def __init__(
+        self, settings: ObserveSettings, writer: Writer, database_url: str, redactor: Redactor | None = None
+    ) -> None:
         self.sink: Sink = writer
         self.faults = 0
         self._settings = settings
+        self._redactor = redactor
         self._writer = writer
         self._observers: Observers | None = None
         self._exporters: dict[str, Told] = {}
@@ -51,6 +57,7 @@ class Observation:
         self._process: ProcessMetrics | None = None
         self._registry: Registry | None = None
         self._endpoint: Endpoint | None = None
+        self._reporting: Reporting | None = None
         self._sent: OtlpMetrics | None = None
         slow: list[Observer] = []
         if settings.structured_logging and (logs := _tried("the log", self._record_logs)):
@@ -77,8 +84,10 @@ class Observation:
         if self._settings.metrics_otlp and (sent := _tried("the metrics", lambda: _otlp_metrics(registry))):
             self._sent = sent
             self._exporters["metrics"] = sent.exporter
-        address = self._settings.metrics_listen
-        if address is not None:
+        address, line = self._settings.metrics_listen, self._settings.metrics_line
+        if address is not None and line is not None:
+            self._reporting = _tried("the line of the metrics", lambda: self._report(line, registry))
+        elif address is not None:
             self._endpoint = _tried("the address of the metrics", lambda: self._listen(address, registry))
 
     def host_seen(self, seen: HostSeen) -> None:
@@ -106,6 +115,8 @@ class Observation:
             self._observers.close(timeout)
         if self._sent is not None:
             self._sent.close(timeout / 2)
+        if self._reporting is not None:
+            self._reporting.close()
 
     def _bear(self, tell: Callable[..., None], *what: Any) -> None:
         """What is told while records are made must not cost one of them."""
@@ -119,7 +130,7 @@ class Observation:
     def _tracing(self) -> Observer:
         from aitap.observe.tracing import Tracing
 
-        self._traced = Tracing(self._settings)
+        self._traced = Tracing(self._settings, self._redactor)
         self._exporters["traces"] = self._traced.exporter
         return self._traced
 
@@ -149,8 +160,13 @@ class Observation:
         logger.info("aitap: metrics at %s/metrics", endpoint.url)
         return endpoint
 
+    def _report(self, line: int, registry: Registry) -> Reporting:
+        from aitap.observe.report import Reporting
+
+        return Reporting(line, registry, self._not_ready)
+
     def _not_ready(self) -> str:
-        return self._writer.trouble
+        return told_to_strangers(self._writer.keeps_nothing)
 
     def _record_logs(self) -> Observer:
         from aitap.observe.log_files import LogFile, StandardError

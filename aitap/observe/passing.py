@@ -104,7 +104,8 @@ class Passing:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Is it one of those? Other scripts may change that later."""
         router = self._router
-        if router is None or flow.response is not None:
+        # A call of a model is none of these; others have asked that before, so the answer is there.
+        if router is None or flow.response is not None or called(router, flow) is not None:
             return
         data = flow.request.data
         host, port = data.host.lower(), data.port
@@ -113,7 +114,7 @@ class Passing:
             host = flow.client_conn.sni.lower()
             provider = router.knows(host, port)
         mcp = self._traced and data.method == b"POST" and _speaks_mcp(flow.request.headers)
-        if (provider is None and not mcp) or called(router, flow) is not None:
+        if provider is None and not mcp:
             return
         path = data.path.decode("utf-8", "replace").partition("?")[0][:_LONGEST_PATH]
         flow.metadata[_MARK] = _Begun(provider[1] if provider is not None else "", host, path, mcp=mcp)
@@ -179,8 +180,11 @@ class Passing:
 
 def _speaks_mcp(headers: http.Headers) -> bool:
     """What the Streamable HTTP transport demands of a client's POST."""
-    return (
-        "text/event-stream" in headers.get("accept", "")
-        and "application/json" in headers.get("accept", "")
-        and headers.get("content-type", "").startswith("application/json")
-    )
+    accept = kind = b""
+    # The bare fields: mitmproxy's view of them decodes each one, and this runs for every request.
+    for name, value in headers.fields:
+        if len(name) == 6 and name.lower() == b"accept":
+            accept = b"%s,%s" % (accept, value)
+        elif len(name) == 12 and name.lower() == b"content-type":
+            kind = value
+    return b"text/event-stream" in accept and b"application/json" in accept and kind.startswith(b"application/json")

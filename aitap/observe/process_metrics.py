@@ -10,6 +10,7 @@ from aitap import __version__
 from aitap.observe.metric_table import HOOK_SECONDS
 from aitap.observe.record_metrics import route_of
 from aitap.observe.registry import Histogram
+from aitap.storage.losses import DIED, LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,7 @@ class ProcessMetrics:
         failures: Callable[[], Mapping[str, int]],
     ) -> None:
         self.pipeline: Pipeline | None = None
+        self._died = 0
         self._registry = registry
         self._writer = writer
         self._dropped = dropped
@@ -60,8 +62,12 @@ class ProcessMetrics:
         put = self._registry.set
         stats = self._writer.stats
         put("records_written_total", {(): stats.written})
-        put("records_lost_total", {(): stats.lost})
+        put("records_lost_total", {(reason,): stats.lost_by[reason] for reason in LOSSES} | {(DIED,): self._died})
         put("records_queued", {(): stats.queued})
+        put("records_spooled", {(): stats.spooled})
+        put("records_adopted_total", {(): stats.adopted})
+        put("spool_bytes", {(): self._writer.spool_bytes})
+        put("spool_limit_bytes", {(): self._writer.spool_limit})
         put("database_retries_total", {(): stats.retries})
         put("retention_removed_total", {(): stats.removed})
         put("observations_dropped_total", {(name,): count for name, count in self._dropped().items()})
@@ -73,11 +79,15 @@ class ProcessMetrics:
 
     def proxy_said(self, stats: Mapping[str, Any]) -> None:
         """What :class:`aitap.observe.proxy_stats.ProxyStats` sent."""
+        self._died = stats.get("died", self._died)
         for name, metric in _PROXY_COUNTERS.items():
             if name in stats:
                 self._registry.set(metric, {(): stats[name]})
         refusals = {(part, str(reason)): count for part, reason, count in stats.get("refusals", ())}
         self._registry.set("proxy_refusals_total", refusals)
+        used = {(kind, name, period, unit): ratio for kind, name, period, unit, ratio in stats.get("budgets", ())}
+        self._registry.set("budget_used_ratio", used)
+        self._registry.put("proxy_connect_sessions_total", stats.get("read", 0), "mitm")
         hooks: dict[tuple[str], Histogram] = {}
         for hook, counts, spent in stats.get("hooks", ()):
             histogram = hooks[hook,] = Histogram(len(HOOK_SECONDS))

@@ -27,7 +27,8 @@ _SECONDS = 5.0
 class ProxyStats:
     """Counts on the event loop. ``tell`` takes what changed; ``call_later`` is the loop's.
 
-    ``look`` gives counters by name; ``parts`` are those of the access control, which may have ``refusals``.
+    ``look`` gives counters by name; ``parts`` are those of the access control, which may have ``refusals``,
+    ``budgets`` (how much of each is used up) and ``read_connections``.
     """
 
     def __init__(
@@ -70,14 +71,17 @@ class ProxyStats:
 
     def _now(self) -> dict[str, Any]:
         refusals = []
+        budgets: list[tuple[str, str, str, str, float]] = []
         for part in self._parts:
+            budgets += [(*key, ratio) for key, ratio in getattr(part, "budgets", {}).items()]
             counted = getattr(part, "refusals", None)
             if isinstance(counted, Mapping):
                 refusals += [(type(part).__name__.lower(), reason, count) for reason, count in counted.items()]
             elif isinstance(counted, int) and counted:
                 refusals.append((type(part).__name__.lower(), "", counted))
         hooks = [(name, tuple(counts), self._spent[name]) for name, counts in self._times.items()]
-        return {**self._look(), "refusals": refusals, "hooks": hooks}
+        read = sum(getattr(part, "read_connections", 0) for part in self._parts)
+        return {**self._look(), "refusals": refusals, "budgets": budgets, "hooks": hooks, "read": read}
 
     def _timed(self, name: str, hook: Callable[[Any], None]) -> Callable[[Any], None]:
         counts = self._times[name] = [0] * (len(HOOK_SECONDS) + 1)

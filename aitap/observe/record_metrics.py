@@ -103,8 +103,8 @@ class RecordMetrics:
     def host_seen(self, seen: HostSeen) -> None:
         """Count a tunnel, or a handshake that was refused."""
         add = self._registry.add
-        if seen.connections:
-            add("proxy_connect_sessions_total", seen.connections, "mitm" if seen.mode == "decrypted" else "tunneled")
+        if seen.connections:  # those that are read the proxy counts itself
+            add("proxy_connect_sessions_total", seen.connections, "tunneled")
         if seen.mode != "decrypted":
             add("proxy_tunnel_bytes_total", seen.bytes_sent, "sent")
             add("proxy_tunnel_bytes_total", seen.bytes_received, "received")

@@ -16,7 +16,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["OTHER", "Histogram", "Metric", "Registry", "Series"]
+__all__ = ["OTHER", "Histogram", "Labels", "Metric", "Registry", "Series"]
 
 OTHER = "other"
 _LONGEST = 128
@@ -37,6 +37,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[float, ...] = ()
     limit: int = 1000
     """The most series; beyond, open labels are ``other``."""
+    across: Literal["sum", "max", "min"] = "sum"
+    """What several processes on one port say together: a gauge of what they share is no sum."""
     compatible: bool = False
     """The reference has it too, by the same name and labels."""
     otel: str = ""
@@ -79,6 +81,8 @@ class Histogram:
 
 Labels = tuple[str, ...]
 Series = dict[Labels, "float | Histogram"]
+
+_ACROSS: dict[str, Callable[[Iterable[float]], float]] = {"sum": sum, "max": max, "min": min}
 
 
 class Registry:
@@ -126,6 +130,28 @@ class Registry:
                 before = fresh.get(key, 0)
                 fresh[key] = value if isinstance(value, Histogram) or isinstance(before, Histogram) else before + value
             self._series[name] = fresh
+
+    def put(self, name: str, value: float, *labels: str | None) -> None:
+        """Set one series; others of its metric stay as they are."""
+        with self._lock:
+            series = self._series[name]
+            series[self._key(name, series, labels)] = value
+
+    def join(self, name: str, labels: Labels, value: float | Histogram) -> None:
+        """Take in what another process has measured; see ``across``."""
+        with self._lock:
+            series = self._series[name]
+            key = self._key(name, series, labels)
+            before = series.get(key)
+            if isinstance(value, Histogram):
+                joined = before if isinstance(before, Histogram) else Histogram(len(value.counts) - 1)
+                joined.counts = [one + other for one, other in zip(joined.counts, value.counts, strict=True)]
+                joined.sum += value.sum
+                series[key] = joined
+            elif before is None or isinstance(before, Histogram):
+                series[key] = value
+            else:
+                series[key] = _ACROSS[self.metrics[name].across]((before, value))
 
     def read(self) -> list[tuple[Metric, Series]]:
         """Every metric that has series, with these as they are now."""

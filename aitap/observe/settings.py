@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aitap.settings import LogFormat, SettingsError, TraceNames
+from aitap.settings import METRICS_LINE, LogFormat, SettingsError, TraceNames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,8 @@ class ObserveSettings(msgspec.Struct, frozen=True, array_like=True, kw_only=True
     log_size: int = 0
     log_files: int = 0
     metrics_listen: tuple[str, int] | None = None
+    metrics_line: int | None = None
+    """Instead of listening there: the descriptor of a line to the parent of several workers, which does."""
     metrics_otlp: bool = False
     metrics_compatible: bool = False
     trace_enable: bool = False
@@ -64,9 +66,12 @@ def observe_settings(settings: Settings, environ: Mapping[str, str] = os.environ
         folder = Path(settings.log_to).expanduser().absolute().parent
         if not folder.is_dir():
             raise SettingsError(f"log_to = {settings.log_to!r}: there is no folder {folder}; make it first")
-    found = ObserveSettings(**{name: getattr(settings, name) for name in ObserveSettings.__struct_fields__})
+    names = [name for name in ObserveSettings.__struct_fields__ if name != "metrics_line"]
+    found = ObserveSettings(**{name: getattr(settings, name) for name in names})
+    line = environ.get(METRICS_LINE, "")
     return msgspec.structs.replace(
         found,
+        metrics_line=int(line) if line.isdecimal() else None,
         trace_enable=found.trace_enable and _exported("traces", environ),
         metrics_otlp=found.metrics_otlp and _exported("metrics", environ),
         structured_logging=found.structured_logging and (found.log_to != "otlp" or _exported("logs", environ)),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from aitap.observe.mcp_inits import Tree
     from aitap.observe.settings import ObserveSettings
     from aitap.record import Interception, Passed
+    from aitap.redaction.redactor import Redactor
 
 __all__ = ["Tracing"]
 
@@ -53,13 +54,13 @@ class Tracing:
 
     name = "the trace"
 
-    def __init__(self, settings: ObserveSettings) -> None:
+    def __init__(self, settings: ObserveSettings, redactor: Redactor | None = None) -> None:
         self.exporter = exporter("traces")
         self._settings = settings
         self._names = names()
         self._contents = contents_wanted()
         self._calls = OpenCalls()
-        self._inits = McpInits()
+        self._inits = McpInits(redactor)
         self._resource = resource()
         self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
         sending: Any = self.exporter

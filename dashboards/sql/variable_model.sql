@@ -1,12 +1,5 @@
-WITH RECURSIVE every(model) AS (
-    SELECT min(model) FROM aibridge_interceptions
-    UNION ALL
-    SELECT (SELECT min(i.model) FROM aibridge_interceptions i WHERE i.model > every.model)
-    FROM every WHERE every.model IS NOT NULL
-)
-SELECT every.model
-FROM every
-WHERE every.model IS NOT NULL
-  AND EXISTS (SELECT 1 FROM aibridge_interceptions i
-              WHERE i.model = every.model AND $during(i.started_at) AND $picked(provider, i.provider))
+SELECT DISTINCT k.model
+FROM aitap_kinds k
+WHERE $picked(provider, k.provider)
+  AND EXISTS (SELECT 1 FROM aibridge_interceptions i WHERE i.kind_id = k.id AND $during(i.started_at))
 ORDER BY 1

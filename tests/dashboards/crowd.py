@@ -8,6 +8,7 @@ from peewee import Database, SqliteDatabase
 
 from aitap.storage.database import execute_many, transaction
 from aitap.storage.fields import timestamp_text
+from aitap.storage.kinds import recount
 from tests.dashboards.loading import START
 from tests.storage.making import ANN
 
@@ -71,6 +72,7 @@ def crowd(database: Database) -> None:
         for (table, columns), rows in zip(_COLUMNS.items(), zip(*map(_rows, range(MANY)), strict=True), strict=True):
             marks = ", ".join("?" * len(columns))
             execute_many(database, f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+        recount(database)
     # PostgreSQL does so by itself; nobody does it in SQLite.
     if not isinstance(database, SqliteDatabase):
         database.execute_sql("ANALYZE")

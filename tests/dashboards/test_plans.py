@@ -11,8 +11,8 @@ from tests.dashboards.loading import START
 
 SINCE = START + MANY // 2 * SECONDS
 UNTIL = SINCE + 3600
-SMALL = {"users", "aitap_hosts", "aitap_keys"}
-"""One row per user, host or key."""
+SMALL = {"users", "aitap_hosts", "aitap_keys", "aitap_kinds"}
+"""One row per user, host, key or kind of call."""
 
 
 def plan(board: Board, kind: str, query: str) -> str:

@@ -45,12 +45,20 @@ def test_a_build_tool_comes_with_what_it_needs() -> None:
     assert names(lock("hatchling")) >= {"hatchling", "packaging", "pluggy"}
 
 
+def test_extras_bring_what_they_name_and_what_that_needs() -> None:
+    found = names(lock("--extra", "postgres,otel,server"))
+    assert found >= names(lock())
+    assert found >= {"psycopg", "psycopg-binary", "opentelemetry-sdk", "grpcio", "protobuf", "starlette", "uvicorn"}
+    assert lock("--extra", "") == lock()
+
+
 def test_a_name_that_the_lock_lacks_is_an_error() -> None:
-    done = subprocess.run(
-        [sys.executable, CHECKOUT / "deploy" / "runtime_lock.py", "no-such-package"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "no-such-package" in done.stderr
+    for words in (("no-such-package",), ("--extra", "no-such-extra")):
+        done = subprocess.run(
+            [sys.executable, CHECKOUT / "deploy" / "runtime_lock.py", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert words[-1] in done.stderr

@@ -25,6 +25,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.refusals: Counter[str] = Counter()
+        self.budgets = {("group", "interns", "month", "usd"): 0.9}
 
 
 def test_what_changed_is_told_and_what_did_not_is_not() -> None:
@@ -38,6 +39,7 @@ def test_what_changed_is_told_and_what_did_not_is_not() -> None:
     gate.refusals["no key"] += 2
     later.pop()()
     assert told[-1]["refusals"] == [("gate", "no key", 2)]
+    assert told[-1]["budgets"] == [("group", "interns", "month", "usd", 0.9)]
     counters["dropped"] = 5
     later.pop()()
     assert [news["dropped"] for news in told] == [0, 0, 5]
@@ -45,6 +47,15 @@ def test_what_changed_is_told_and_what_did_not_is_not() -> None:
     assert len(told) == 3
     later.pop()()
     assert not later
+
+
+def test_connections_that_are_read_are_counted_beside_tunnels() -> None:
+    class Decryption:
+        read_connections = 3
+
+    told: list[dict[str, Any]] = []
+    ProxyStats(lambda news, _: told.append(news), lambda *_: None, dict, [Gate(), Decryption()]).start(Hooks())
+    assert told[-1]["read"] == 3
 
 
 def test_one_call_in_sixteen_is_timed_and_every_one_is_made() -> None:

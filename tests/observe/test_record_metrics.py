@@ -103,9 +103,11 @@ def test_tunnels_and_refused_handshakes_are_counted() -> None:
     registry = Registry(metrics())
     seen = RecordMetrics(registry).host_seen
     seen(HostSeen(host="a", mode="tunnelled", initiator_id=ANN, at=T0, connections=2, bytes_sent=5, bytes_received=7))
-    seen(HostSeen(host="b", mode="decrypted", initiator_id=ANN, at=T0, connections=1, refusals=3))
+    seen(HostSeen(host="b", mode="observed", initiator_id=ANN, at=T0, connections=1))
+    seen(HostSeen(host="c", mode="decrypted", initiator_id=ANN, at=T0, refusals=3))
     found = {metric.name: series for metric, series in registry.read()}
-    assert found["proxy_connect_sessions_total"] == {("tunneled",): 2, ("mitm",): 1}
+    # Those that are read the proxy counts itself.
+    assert found["proxy_connect_sessions_total"] == {("tunneled",): 3}
     assert found["proxy_tunnel_bytes_total"] == {("sent",): 5, ("received",): 7}
     assert found["proxy_handshake_refusals_total"] == {(): 3}
 

@@ -1,0 +1,1 @@
+"""Behind a load balancer: its PROXY protocol says who connects."""

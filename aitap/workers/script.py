@@ -1,0 +1,5 @@
+"""What mitmproxy loads last in a worker."""
+
+from aitap.workers import worker
+
+addons = [worker.membership]
