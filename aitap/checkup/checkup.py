@@ -10,6 +10,7 @@ from aitap.checkup.authority import check_authority
 from aitap.checkup.clients import check_clients
 from aitap.checkup.configuration import check_configuration
 from aitap.checkup.finding import Finding, problem
+from aitap.checkup.metrics import check_metrics
 from aitap.checkup.processes import check_processes
 from aitap.checkup.proxy import check_proxy
 from aitap.checkup.records import check_records
@@ -31,6 +32,7 @@ GROUPS: dict[str, Group] = {
     "this shell": check_variables,
     "settings": check_configuration,
     "database": check_records,
+    "recording": check_metrics,
     "clients": check_clients,
     "running": check_processes,
     "versions": check_versions,

@@ -7,18 +7,20 @@ import os
 import shutil
 import sqlite3
 import time
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import peewee
 
 from aitap import settings
+from aitap.checkup.budgets import check_budgets
 from aitap.checkup.finding import Finding, ok, problem, warning
 from aitap.export.human import one_line, size
 from aitap.storage.database import StorageError, open_database, rows_of
 from aitap.storage.fields import parse_timestamp
 from aitap.storage.host_rules import list_rules
+from aitap.storage.spool.folders import left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +43,11 @@ def check_records(situation: Situation) -> Iterator[Finding]:
     if not situation.here:
         return
     try:
-        url = settings.load({"database_url": situation.database_url}, situation.environ).database_url
+        in_force = settings.load({"database_url": situation.database_url}, situation.environ)
     except settings.SettingsError:
         return  # the checks of the settings say so
+    url = in_force.database_url
+    yield from _spools(in_force)
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
     if path is not None and not path.exists():
         yield warning(
@@ -67,10 +71,33 @@ def check_records(situation: Situation) -> Iterator[Finding]:
         yield from _clock(situation, database)
         yield from _proxies(situation, database)
         yield from _refusals(situation, database)
+        yield from check_budgets(database, in_force.budgets, situation.now.astimezone(UTC).date())
     except (peewee.PeeweeException, sqlite3.Error) as error:
         yield problem("database.read", f"the database cannot be read: {error}", "`aitap db check`")
     finally:
         database.close()
+
+
+def _spools(in_force: settings.Settings) -> Iterator[Finding]:
+    """What waits for the database on this machine."""
+    try:
+        found = left_behind(in_force.spool, in_force.database_url)
+    except (OSError, StorageError):
+        return  # the database's own check says what is wrong, or nobody may look there but the proxy
+    live, dead = (sum(left.bytes for left in found if left.live is kind) for kind in (True, False))
+    if live:
+        judge = problem if live > in_force.spool_limit / 2 else warning
+        yield judge(
+            "database.spool",
+            f"{size(live)} of records wait in {in_force.spool}: the database is away from the running proxy, or slow",
+            "see the proxy's log; when the spool is full, records are lost",
+        )
+    if dead:
+        yield warning(
+            "database.spool_left",
+            f"{size(dead)} of records wait in {in_force.spool}, left by a proxy that runs no more",
+            "the next `aitap run` stores them; or `aitap db replay`",
+        )
 
 
 def _file(path: Path) -> Iterator[Finding]:

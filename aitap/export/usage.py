@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from typing import Any
 
@@ -17,14 +16,10 @@ __all__ = ["usage"]
 
 
 def _by(_: click.Context, __: click.Parameter, value: str) -> list[str]:
-    names = list(dict.fromkeys(name.strip().lower().replace("-", "_") for name in value.split(",") if name.strip()))
-    if not names:
-        raise click.BadParameter(f"name at least one of {', '.join(usages.BY)}")
-    for name in names:
-        if name not in usages.BY:
-            near = difflib.get_close_matches(name, usages.BY, n=1, cutoff=0.0)[0]
-            raise click.BadParameter(f"unknown {name!r}, did you mean {near!r}? There are {', '.join(usages.BY)}")
-    return names
+    try:
+        return usages.names_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -54,7 +49,7 @@ def usage(*, by: list[str], without_price: bool, as_csv: bool, as_json: bool, **
         wanted = query_filter(database, "interceptions", query)
         rows, total = usages.usage(database, wanted, by)
     if as_csv:
-        from aitap.export.usage_view import usage_csv
+        from aitap.export.usage_csv import usage_csv
 
         sys.stdout.buffer.write(usage_csv(rows, by).encode())
         return

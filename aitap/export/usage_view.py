@@ -1,22 +1,18 @@
-"""Usage as a table for the terminal and as rows of CSV."""
+"""Usage as a table for the terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from aitap.export import human
-from aitap.export.csv_rows import cell
-from aitap.storage.daily import SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["cost", "unpriced_table", "usage_csv", "usage_table"]
+__all__ = ["cost", "unpriced_table", "usage_table"]
 
 Row = dict[str, Any]
 
@@ -81,17 +77,3 @@ def unpriced_table(rows: Sequence[Row]) -> Table:
             Text(human.one_line(row["reason"] or "the records are gone")),
         )
     return table
-
-
-def usage_csv(rows: Sequence[Row], by: Sequence[str]) -> str:
-    """CSV as in RFC 4180 with a head; a user is two columns, unknown is an empty cell, there is no line for all."""
-    heads = [head for name in by for head in (("initiator_id", "initiator_username") if name == "user" else (name,))]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([*heads, *SUMS])
-    for row in rows:
-        values: list[Any] = []
-        for name in by:
-            values += [row[name]["id"], row[name]["username"]] if name == "user" else [row[name]]
-        writer.writerow([cell(value) for value in (*values, *(row[name] for name in SUMS))])
-    return text.getvalue()

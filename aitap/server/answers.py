@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from aitap.server.callers import Caller
 
-__all__ = ["Answer", "Question", "json_response", "packed", "whose"]
+__all__ = ["CSV", "JSON", "Answer", "Question", "json_response", "packed", "whose"]
+
+JSON = "application/json"
+CSV = "text/csv"
 
 _WORTH_PACKING = 1024
 """Bytes below which a packed answer is not smaller in packets."""
@@ -40,6 +43,8 @@ class Answer:
     body: Any
     subjects: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """How many records of each user (by id) that hold what people typed."""
+    media_type: str = JSON
+    """What the body is; of anything but JSON the body is the text itself."""
 
 
 def whose(records: Iterable[dict[str, Any]]) -> Mapping[str, int]:
@@ -48,19 +53,27 @@ def whose(records: Iterable[dict[str, Any]]) -> Mapping[str, int]:
 
 
 def packed(body: Any, *, accepts_gzip: bool) -> tuple[bytes, bool]:
-    """The body as JSON in UTF-8, and whether it was packed. It takes a while for a long one: not for the event loop."""
-    data = msgspec.json.encode(body) + b"\n"
+    """The body as JSON in UTF-8, text as it is, and whether it was packed.
+
+    It takes a while for a long one: not for the event loop.
+    """
+    data = body.encode() if isinstance(body, str) else msgspec.json.encode(body) + b"\n"
     if accepts_gzip and len(data) >= _WORTH_PACKING:
         return gzip.compress(data, _LEVEL, mtime=0), True
     return data, False
 
 
 def json_response(
-    body: Any, status: int = 200, headers: Mapping[str, str] | None = None, *, is_packed: bool = False
+    body: Any,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    is_packed: bool = False,
+    media_type: str = JSON,
 ) -> Response:
     """A response with this body: bytes that :func:`packed` made, or something short to be made JSON here."""
     data = body if isinstance(body, bytes) else packed(body, accepts_gzip=False)[0]
-    found = Response(data, status, dict(headers or {}), "application/json")
+    found = Response(data, status, dict(headers or {}), media_type)
     found.headers["Vary"] = "Accept-Encoding"
     if is_packed:
         found.headers["Content-Encoding"] = "gzip"

@@ -23,6 +23,7 @@ from aitap.server.callers import Callers
 from aitap.server.endpoints import CERTIFICATE, ENDPOINTS, HEALTH, OPENAPI, PREFIXES
 from aitap.server.headers import Headers
 from aitap.server.openapi import document
+from aitap.server.pages.routes import page_routes, problem_page
 from aitap.server.parameters import read_parameters
 from aitap.server.problems import Problem
 from aitap.server.workers import TooLongError
@@ -71,6 +72,7 @@ def make_app(workers: Workers, directory: Directory, *, keys_needed: bool, confd
             # Clients choose the ids of sessions: a slash in one is as good as any other character.
             path = prefix + endpoint.path.replace("{session_id}", "{session_id:path}")
             routes.append(Route(path, functools.partial(_endpoint, endpoint, callers, workers), methods=["GET"]))
+    routes += page_routes(callers, functools.partial(_asked, workers))
     handlers: Any = {Problem: _refusal, HTTPException: _http_error, Exception: _failure}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     app.router.redirect_slashes = False
@@ -90,13 +92,13 @@ async def _endpoint(endpoint: Endpoint, callers: Callers, workers: Workers, requ
     )
     accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
 
-    def ask(reading: Database, writing: Database) -> tuple[bytes, bool]:
+    def ask(reading: Database, writing: Database) -> tuple[bytes, bool, str]:
         answer: Answer = endpoint.answer(reading, question)
         note_reading(writing, reader, answer.subjects)
-        return packed(answer.body, accepts_gzip=accepts_gzip)
+        return *packed(answer.body, accepts_gzip=accepts_gzip), answer.media_type
 
-    data, is_packed = await _asked(workers, ask)
-    return json_response(data, is_packed=is_packed)
+    data, is_packed, media_type = await _asked(workers, ask)
+    return json_response(data, is_packed=is_packed, media_type=media_type)
 
 
 async def _asked(workers: Workers, ask: Any) -> Any:
@@ -141,8 +143,11 @@ async def _refusal(_: Request, error: Exception) -> Response:
     return json_response(error.body, error.status, error.headers)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+        problem = Problem(error.status_code, "There is no such page.", headers=dict(error.headers or {}))
+        return problem_page(request, problem)
     return json_response({"message": _MESSAGES.get(error.status_code, error.detail)}, error.status_code, error.headers)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from aitap.access.authentication.backoff import Backoff
@@ -83,7 +84,21 @@ class Callers:
             return Caller(local_identity(), "admin", address)
         if None in shown or len({credentials.mark for credentials in shown if credentials}) != 1:
             raise _unauthorized("The credentials cannot be read, or contradict each other.")
-        answer = await self._answer(shown[0], address)
+        return await self._granted(shown[0], address)
+
+    async def with_key(self, key: str, address: str) -> Caller:
+        """Who has this key. Raises :class:`Problem` (401) where nobody has, or too many wrong ones came from here."""
+        return await self._granted(Credentials("", key) if key and len(key) <= LONGEST else None, address)
+
+    def with_digest(self, digest: str, address: str) -> Caller | None:
+        """Who has the key of this digest, while it is good; for who showed the key itself before."""
+        key = self._directory.keys.get(digest)
+        if key is None or (key.expires_at is not None and key.expires_at <= time.time()):
+            return None
+        return Caller(Identity(key.user_id, key.username, "key", key.id), self._role(key.user_id), address)
+
+    async def _granted(self, credentials: Credentials | None, address: str) -> Caller:
+        answer = await self._answer(credentials, address)
         if isinstance(answer, Refusal):
             raise _unauthorized(_REASONS.get(answer.reason, ""), retry_after=answer.retry_after)
         return Caller(answer.identity, self._role(answer.identity.user_id), address)

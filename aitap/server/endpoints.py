@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from aitap.server import records
+from aitap.server import records, usage
 from aitap.server.filters import FILTERS
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Endpoint:
     """The name of what it answers, in the document's schemas."""
     parameters: tuple[str, ...]
     errors: tuple[int, ...] = (400,)
+    csv: bool = False
+    """Whether it answers CSV too, where ``format`` says so."""
 
 
 ENDPOINTS = (
@@ -70,5 +72,13 @@ ENDPOINTS = (
     ),
     Endpoint("/models", records.models, "Names of models, sorted", "Names", (*FILTERS, *_PAGE)),
     Endpoint("/clients", records.clients, "Names of clients, sorted", "Names", (*FILTERS, *_PAGE)),
-    Endpoint("/providers", records.providers, "Types of providers, sorted", "Names", (*FILTERS, *_PAGE)),
+    Endpoint("/providers", records.providers, "Names of providers, sorted", "Names", (*FILTERS, *_PAGE)),
+    Endpoint(
+        "/usage",
+        usage.usage,
+        "Calls, tokens and cost, summed up",
+        "Usage",
+        (*FILTERS, "by", "format"),
+        csv=True,
+    ),
 )

@@ -28,13 +28,14 @@ FILTERS = ("q", *KEYS)
 """The parameters that say which records: the search, and each of its keys for itself."""
 
 _PROVIDER_NAME = "SELECT 1 FROM aitap_daily_usage WHERE provider_name = ? LIMIT 1"
-_WHAT = {
+_WHAT: dict[Kind, str] = {
     "interceptions": "AI Gateway interceptions",
     "sessions": "session",
     "models": "AI Gateway models",
     "clients": "AI Gateway clients",
-    "providers": "AI Gateway providers",
+    "provider_names": "AI Gateway providers",
     "hosts": "hosts",
+    "usage": "AI Gateway usage",
 }
 
 

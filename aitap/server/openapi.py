@@ -9,6 +9,7 @@ from aitap.server.callers import TOKEN_HEADER
 from aitap.server.endpoints import CERTIFICATE, ENDPOINTS, HEALTH, OPENAPI, PREFIXES, Endpoint
 from aitap.server.parameters import LARGEST_OFFSET, LARGEST_PAGE, LONGEST, MOST_THREADS, PAGE, THREADS
 from aitap.server.schemas import SCHEMAS, ref
+from aitap.storage.usage import BY
 
 __all__ = ["document"]
 
@@ -36,6 +37,11 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
     ),
     "after_id": ({"type": "string", "format": "uuid"}, "Go on after this one, the last of the page before."),
     "before_id": ({"type": "string", "format": "uuid"}, "The page that ends before this one."),
+    "by": (
+        _TEXT | {"default": "model"},
+        f"What to tell apart, with commas between: {', '.join(BY)}. Days, weeks (ISO 8601), months, years are UTC's.",
+    ),
+    "format": ({"enum": ["json", "csv"], "default": "json"}, "csv is without the line for all."),
     "after_session_id": (_TEXT, "Go on after this session, the last of the page before."),
 }
 _THREADS_LIMIT: Json = {"type": "integer", "minimum": 1, "maximum": MOST_THREADS, "default": THREADS}
@@ -81,12 +87,15 @@ def _operation(endpoint: Endpoint, prefix: str, *, older: bool) -> Json:
         parameters.insert(
             0, {"name": "session_id", "in": "path", "required": True, "schema": _TEXT, "description": about}
         )
+    ok = _json(endpoint.schema, endpoint.summary)
+    if endpoint.csv:
+        ok["content"]["text/csv"] = {"schema": {"type": "string"}}
     found = {
         "operationId": _id(endpoint.path, prefix),
         "summary": endpoint.summary,
         "parameters": parameters,
         "responses": {
-            "200": _json(endpoint.schema, endpoint.summary),
+            "200": ok,
             **{str(status): _json("Error", _REASONS[status]) for status in endpoint.errors},
             "401": _json("Error", "No key, or one that is not good."),
             "503": _json("Error", "The database does not answer, or not in time."),

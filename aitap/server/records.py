@@ -95,8 +95,8 @@ def clients(database: Database, question: Question) -> Answer:
 
 
 def providers(database: Database, question: Question) -> Answer:
-    """``GET /providers``: the runtime types of the providers called."""
-    return _values(database, question, "providers", "provider", queries.distinct_providers)
+    """``GET /providers``: the names of the providers called, of which there may be several of one type."""
+    return _values(database, question, "provider_names", "provider_name", queries.distinct_provider_names)
 
 
 def _values(database: Database, question: Question, kind: Kind, field: str, ask: Any) -> Answer:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aitap.storage.daily import SUMS
+from aitap.storage.usage import BY
+
 __all__ = ["SCHEMAS", "ref"]
 
 Schema = dict[str, Any]
@@ -60,6 +63,14 @@ _HEAD = {
 }
 
 _COST = _or_null(_INT) | {"description": "Millionths of a US dollar; null where no price is known."}
+
+_SUMS = dict.fromkeys(SUMS, _COUNT) | {
+    "unmetered": _COUNT | {"description": "Calls that were answered without a word on tokens."},
+    "usages": _COUNT | {"description": "Responses that told their tokens."},
+    "unpriced": _COUNT | {"description": "Of these, those whose cost is not known."},
+    **{name: _or_null(_COUNT) | {"description": "null where nobody told."} for name in _COUNTERS},
+    "cost_micros": _COST,
+}
 
 SCHEMAS: dict[str, Schema] = {
     "Error": _object(
@@ -140,6 +151,7 @@ SCHEMAS: dict[str, Schema] = {
             "errors": _COUNT,
             "unpriced": _COUNT,
             "cost_micros": _COST,
+            "pinned": _FLAG,
         },
         {"ended_at": _TIME, "last_prompt": _TEXT},
     ),
@@ -186,6 +198,12 @@ SCHEMAS: dict[str, Schema] = {
         },
         {"ended_at": _TIME, "page_started_at": _TIME, "page_ended_at": _TIME},
     ),
+    "UsageSums": _object(_SUMS),
+    "UsageRow": _object(
+        _SUMS,
+        {name: _TEXT for name in BY if name != "user"} | {"user": ref("MinimalUser")},
+    ),
+    "Usage": _object({"by": _array({"enum": list(BY)}), "rows": _array(ref("UsageRow")), "total": ref("UsageSums")}),
     "Names": _array(_TEXT),
     "Health": _object({"status": {"enum": ["ok", "unavailable"]}}),
 }

@@ -18,19 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from peewee import Database
+
 __all__ = ["make_server", "serve"]
 
 _CONNECTIONS = 512
-_HEAD = 32 << 10
+_HEAD = 256 << 10
+"""Bytes: a parameter of the longest that is allowed takes 48 KiB where each character is four encoded bytes."""
 _IDLE_SECONDS = 30
 _LAST_SECONDS = 5
 
 
-def make_server(database_url: str, *, keys_needed: bool, confdir: Path) -> uvicorn.Server:
-    """A server on this database, which must be there. Raises :class:`aitap.storage.homes.StorageError`."""
+def make_server(
+    database_url: str, *, keys_needed: bool, confdir: Path, prepare: Callable[[Database], None] | None = None
+) -> uvicorn.Server:
+    """A server on this database, which must be there. Raises :class:`aitap.storage.homes.StorageError`.
+
+    ``prepare`` is called with what readings are noted in.
+    """
     reading = open_database(database_url, read_only=True)
     reading.close()
     writing = open_database(database_url)
+    if prepare is not None:
+        prepare(writing)
     writing.close()
     app = make_app(Workers(reading, writing), Directory(database_url), keys_needed=keys_needed, confdir=confdir)
     config = uvicorn.Config(

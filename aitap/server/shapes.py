@@ -17,7 +17,7 @@ from aitap.storage.rows import TOKEN_COUNTERS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["interception", "session", "session_detail", "usage_sum"]
+__all__ = ["interception", "session", "session_detail", "usage_sum", "user"]
 
 Record = dict[str, Any]
 
@@ -33,7 +33,7 @@ _LONGEST_HINT = 15
 def interception(record: Record) -> Record:
     """One of the list of interceptions."""
     found = record | {
-        "initiator": _user(record["initiator"]),
+        "initiator": user(record["initiator"]),
         "provider_name": record["provider_name"] or "",
         "credential_hint": _hint(record["credential_hint"]),
     }
@@ -44,7 +44,7 @@ def interception(record: Record) -> Record:
 
 def session(record: Record) -> Record:
     """One of the list of sessions."""
-    own = ("interceptions", "prompts", "tool_calls", "errors", "unpriced", "cost_micros")
+    own = ("interceptions", "prompts", "tool_calls", "errors", "unpriced", "cost_micros", "pinned")
     return {
         **_session_head(record),
         "threads": record["threads"],
@@ -87,7 +87,7 @@ def usage_sum(usages: Iterable[Sequence[Any]]) -> Record:
 def _session_head(record: Record) -> Record:
     return {
         "id": record["id"],
-        "initiator": _user(record["initiator"]),
+        "initiator": user(record["initiator"]),
         "providers": sorted(record["providers"]),
         "models": sorted(record["models"]),
         "client": record["client"],
@@ -145,7 +145,8 @@ def _given(name: str, value: Any) -> Record:
     return {} if value is None else {name: value}
 
 
-def _user(person: Record) -> Record:
+def user(person: Record) -> Record:
+    """A user as part of a record."""
     return {"id": person["id"]} | {name: person[name] or "" for name in ("username", "name", "avatar_url")}
 
 

@@ -15,6 +15,7 @@ from aitap.checkup import records
 from aitap.checkup.finding import Finding
 from aitap.checkup.records import check_records
 from aitap.storage.database import open_database
+from aitap.storage.spool.folders import make_folder
 from tests.checkup.making import NOW, found, situation
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes as POSIX has them")
@@ -160,3 +161,15 @@ def test_a_disk_that_is_nearly_full_is_told(
 def test_a_file_that_others_may_read_is_a_warning(path: Path, tmp_path: Path) -> None:
     path.chmod(0o644)
     assert [one.status for one in found(look(tmp_path), "database.mode")] == ["warning"]
+
+
+@pytest.mark.parametrize(("live", "check"), [(True, "database.spool"), (False, "database.spool_left")])
+def test_what_waits_in_spools_is_told_with_what_to_do(path: Path, tmp_path: Path, live: bool, check: str) -> None:
+    folder = make_folder(tmp_path / "spool", f"sqlite:///{path}")
+    (folder.path / "00000001.spool").write_bytes(bytes(5000))
+    if not live:
+        folder.release()
+    environ = {"AITAP_SPOOL": str(tmp_path / "spool"), "AITAP_DATABASE_URL": f"sqlite:///{path}"}
+    (finding,) = [one for one in look(tmp_path, environ=environ) if "spool" in one.check]
+    assert (finding.check, finding.status) == (check, "warning")
+    assert "5.0 kB of records wait" in finding.what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,5 +126,11 @@ def test_a_thousand_combinations_agree_with_a_look_at_every_row(url: str, serve:
         assert found["count"] == len(expected), question
         if "model" not in question:
             assert site.list("models", **asked) == sorted({row["model"] for row in fits}), question
+        if limit == 7:
+            by = dice.choice(("model", "client", "provider_name"))
+            usage = site.list("usage", by=by, **asked)
+            calls = {row[by]: row["interceptions"] for row in usage["rows"]}
+            assert calls == Counter(row[by] or "Unknown" for row in fits), question
+            assert usage["total"]["input_tokens"] == (10 * len(fits) or None), question
         sizes.add(len(fits))
     assert len(sizes) > 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aitap.access.identity import local_user, user_id
-from aitap.storage.audit import list_readings
+from aitap.storage.audit import Readings, list_readings
 from tests.export import sample
 from tests.server.site import LISTS, Site
 
@@ -67,5 +67,5 @@ def test_a_long_question_is_kept_in_part(guarded: Site) -> None:
 def test_readings_can_be_asked_for_by_whose_records_they_were(guarded: Site) -> None:
     guarded.list("sessions", guarded.user("carol", "auditor"))
     with guarded.database() as database:
-        assert [row["subject_id"] for row in list_readings(database, subject_id=sample.BOB)] == [sample.BOB]
-        assert list_readings(database, subject_id=user_id("carol")) == []
+        assert [row["subject_id"] for row in list_readings(database, Readings(subject_id=sample.BOB))] == [sample.BOB]
+        assert list_readings(database, Readings(subject_id=user_id("carol"))) == []

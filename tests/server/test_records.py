@@ -173,7 +173,9 @@ def test_names_are_found_by_their_beginning(site: Site) -> None:
     assert site.list("models", q="CLAUDE") == []
     assert site.list("clients") == ["Claude Code", "Codex", "Unknown"]
     assert site.list("clients", q="C", limit=1, offset=1) == ["Codex"]
-    assert site.list("providers") == ["anthropic", "openai"]
+    assert site.list("providers") == ["anthropic", "openai", "together"]
+    assert site.list("providers", q="to") == site.list("providers", provider_name="to") == ["together"]
+    assert site.list("providers", provider="openai") == ["openai", "together"]
     assert site.list("models", provider="openai") == ["gpt-5.2-codex", "meta-llama/Llama-3.3-70B-Instruct-Turbo"]
 
 
@@ -263,6 +265,12 @@ def test_a_wrong_question_gets_the_references_400(shared: Site, path: str, messa
 def test_a_session_that_is_not_there_is_a_404(shared: Site, session_id: str) -> None:
     reply = shared.get(f"{LISTS}/sessions/{session_id}")
     assert (reply.status, reply.json) == (404, {"message": "Session not found."})
+
+
+def test_the_longest_value_may_be_of_any_characters(shared: Site) -> None:
+    """4096 of them, each of four bytes: 48 KiB of a URL."""
+    assert shared.list("interceptions", model="\U0001f642" * 4096)["count"] == 0
+    assert shared.get(f"{LISTS}/interceptions", model="\U0001f642" * 4097).status == 400
 
 
 @pytest.mark.parametrize("moment", ["0300-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59"])

@@ -1,7 +1,7 @@
 """May this call be made? Asked of deciders, one after the other; the first that says no is obeyed.
 
-A decider is a function of a small value, so that whatever may refuse calls (rules today, a spent budget beside
-them) comes through the same door and is enforced, shown and recorded in the same way.
+A decider is a function of a small value, so that whatever may refuse calls (rules, and beside them budgets that
+are used up) comes through the same door and is enforced, shown and recorded in the same way.
 
 To know the model costs reading the request. So a call is decided twice where it must be: first without its model
 (``models`` is None), and once more with it where a decider answers that it depends on that.
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ALLOWED", "POLICY", "Call", "Decider", "Decision", "Rules", "decide"]
 
 POLICY = "aitap_policy"
-"""Where a flow's metadata says what was decided, for the record: ``action``, ``rule`` and ``mode``."""
+"""Where a flow's metadata says what was decided, for the record: ``action``, ``rule``, ``mode`` and, where one is used
+up, ``budget``."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -52,6 +53,15 @@ class Decision(msgspec.Struct, frozen=True):
     """Number of the rule, counted from 1; 0 where it was none."""
     message: str = ""
     """For the person, where the answer is no."""
+    enforced: bool = True
+    """Whether a no is meant; else the call goes on, and the record says what would have been."""
+    budget: str = ""
+    """Id of the budget that is used up; empty where it was none."""
+
+    @property
+    def reason(self) -> int | str:
+        """What said no, for counters: the number of the rule, or ``budget``."""
+        return "budget" if self.budget else self.rule
 
 
 ALLOWED = Decision(allowed=True)
@@ -62,6 +72,10 @@ class Decider(Protocol):
 
     needs_client: bool
     """Whether ``client`` must be filled in."""
+    idle: bool
+    """Whether it would allow every call now: then it need not be asked."""
+    enforced: bool
+    """Whether a no of its may be meant now."""
 
     def decide(self, call: Call) -> Decision | None:
         """The decision; None where it depends on the model and ``call.models`` is None. Pure, and without I/O."""
@@ -69,15 +83,21 @@ class Decider(Protocol):
 
 
 def decide(deciders: Iterable[Decider], call: Call) -> Decision | None:
-    """The first refusal; else None where one of them needs to know the model; else that it is allowed."""
+    """What they say together: of refusals the first that is enforced, else the first of all.
+
+    None where one of them needs to know the model, and none refuses it enforced.
+    """
     open_ = False
+    warned: Decision | None = None
     for decider in deciders:
         decision = decider.decide(call)
         if decision is None:
             open_ = True
         elif not decision.allowed:
-            return decision
-    return None if open_ else ALLOWED
+            if decision.enforced:
+                return decision
+            warned = warned or decision
+    return None if open_ else warned or ALLOWED
 
 
 class _Rule:
@@ -113,8 +133,11 @@ class _Rule:
 class Rules:
     """The rules of ``aitap.toml``: the first that fits decides, and where none does the call is allowed."""
 
-    def __init__(self, rows: Sequence[PolicyRow]) -> None:
+    idle = False
+
+    def __init__(self, rows: Sequence[PolicyRow], *, enforced: bool = True) -> None:
         self._rules = [_Rule(number, row) for number, row in enumerate(rows, 1)]
+        self.enforced = enforced
         self.needs_client = any(row.clients for row in rows)
         # What is asked comes from strangers: the memory is bounded.
         self.decide = lru_cache(maxsize=4096)(self._decide)
@@ -133,7 +156,7 @@ class Rules:
             message = rule.message
             if rule.model is not None and not call.models:
                 message = f"This proxy cannot tell which model is asked, and policy rule {rule.number} depends on it."
-            return Decision(allowed=False, rule=rule.number, message=message)
+            return Decision(allowed=False, rule=rule.number, message=message, enforced=self.enforced)
         return ALLOWED
 
 

@@ -23,7 +23,9 @@ HEADER = "x-aitap-policy"
 _FINAL = 400
 """The status in an event of a socket. At any but this one Codex connects anew, five times over."""
 
-_PLACE = "$message"
+_PLACES = ("$message", "$code")
+_CODES = {"budget": "budget_exceeded", "unrecordable": "unrecordable"}
+_CODE = "policy_denied"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -41,30 +43,35 @@ class _Row(msgspec.Struct):
 
 
 class Refusals:
-    """Knows how each dialect says no."""
+    """Knows how each dialect says no, or, from another table, something else that is as final for the call."""
 
-    def __init__(self) -> None:
-        table = tomllib.loads(resources.files("aitap.access.policy").joinpath("data/refusals.toml").read_text("utf-8"))
+    def __init__(self, file: str = "refusals.toml") -> None:
+        table = tomllib.loads(resources.files("aitap.access.policy").joinpath(f"data/{file}").read_text("utf-8"))
         self._rows = msgspec.convert(table["refusal"], list[_Row])
         self._bodies = [msgspec.json.decode(row.body) for row in self._rows]
 
-    def answer(self, api: str, provider_name: str, message: str, rule: int) -> Refusal:
-        """The refusal of a call in this dialect (a name of ``providers.toml``) to this provider."""
+    def answer(self, api: str, provider_name: str, message: str, reason: int | str) -> Refusal:
+        """The refusal of a call in this dialect (a name of ``providers.toml``) to this provider.
+
+        ``reason`` is the number of a rule, 0 for none, or a word.
+        """
         row, body = next(
             (row, body)
             for row, body in zip(self._rows, self._bodies, strict=True)
             if (not row.apis or api in row.apis) and (not row.providers or provider_name in row.providers)
         )
-        headers = {"content-type": "application/json", HEADER: f"rule {rule}" if rule else "denied"}
+        told = reason if isinstance(reason, str) else f"rule {reason}" if reason else "denied"
+        headers = {"content-type": "application/json", HEADER: told}
         # The official SDKs of Anthropic and OpenAI obey this whatever the status is.
         headers["x-should-retry"] = "false"
-        return Refusal(headers | row.headers, msgspec.json.encode(_filled(body, message)))
+        words = dict(zip(_PLACES, (message, _code(reason)), strict=True))
+        return Refusal(headers | row.headers, msgspec.json.encode(_filled(body, words)))
 
-    def event(self, api: str, frame: bytes, message: str) -> bytes:
+    def event(self, api: str, frame: bytes, message: str, reason: int | str = 0) -> bytes:
         """The ``error`` event that refuses what a client asks by ``frame`` of a WebSocket in this dialect."""
         error: dict[str, Any] = {
             "type": "permission_denied",
-            "code": "policy_denied",
+            "code": _code(reason),
             "message": message,
             "param": None,
         }
@@ -78,7 +85,11 @@ class Refusals:
         return msgspec.json.encode(event)
 
 
-def _filled(value: Any, message: str) -> Any:
+def _code(reason: int | str) -> str:
+    return _CODES.get(reason, _CODE) if isinstance(reason, str) else _CODE
+
+
+def _filled(value: Any, words: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {name: _filled(member, message) for name, member in value.items()}
-    return message if value == _PLACE else value
+        return {name: _filled(member, words) for name, member in value.items()}
+    return words.get(value, value) if isinstance(value, str) else value

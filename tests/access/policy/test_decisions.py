@@ -160,7 +160,8 @@ def test_where_no_model_can_be_read_the_message_says_so() -> None:
 class Budget:
     """Another decider."""
 
-    needs_client = False
+    needs_client = idle = False
+    enforced = True
 
     def decide(self, call: Call) -> Decision | None:
         return Decision(allowed=call.user != "alice", message="spent")

@@ -43,7 +43,7 @@ def policy(context: taddons.context, peers: Peers) -> Policy:
 
 
 def start(policy: Policy, mode: PolicyMode, *rules: PolicyRow) -> Policy:
-    settings = dataclasses.replace(load(environ={}), policy=mode, rules=rules)
+    settings = dataclasses.replace(load(environ={}), policy=mode, rules=rules, budgets="off")
     policy.start(Startup(settings, Router(), None, None, None, None))  # type: ignore[arg-type]
     return policy
 
@@ -68,21 +68,24 @@ def run(policy: Policy, made: http.HTTPFlow) -> http.Response | None:
 
 
 class Broken:
-    needs_client = False
+    needs_client = idle = False
+    enforced = False
 
     def decide(self, call: Call) -> Decision | None:
         raise RuntimeError("a mistake of ours")
 
 
 class Undecided:
-    needs_client = False
+    needs_client = idle = False
+    enforced = False
 
     def decide(self, call: Call) -> Decision | None:
         return None
 
 
 class Budget:
-    needs_client = False
+    needs_client = idle = False
+    enforced = True
 
     def decide(self, call: Call) -> Decision | None:
         return Decision(allowed=False, message="Your budget is spent.") if call.user == "alice" else ALLOWED
