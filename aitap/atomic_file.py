@@ -15,10 +15,11 @@ __all__ = ["atomic_file"]
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
     """A binary file that becomes ``path`` when the block ends well; when it does not, ``path`` stays as it was.
 
-    A new file gets the permissions the umask leaves, an existing one keeps its own. Raises ``OSError``.
+    A new file gets the permissions ``mode``, or those the umask leaves; an existing one keeps its own. Once the
+    block has ended well the file outlives a power cut. Raises ``OSError``.
     """
     # A link to a file is written through, as any other program would.
     target = path.resolve()
@@ -34,11 +35,13 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
+        new = 0o666 & ~_umask() if mode is None else mode
+        part.chmod(target.stat().st_mode & 0o7777 if target.exists() else new)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    _sync(target.parent)
 
 
 def _umask() -> int:
@@ -46,3 +49,15 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's new entry on the disk, where folders can be synced."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

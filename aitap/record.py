@@ -176,6 +176,8 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     """JSON: a list of parts."""
     created_at: float
     """When it was first seen."""
+    redacted: dict[str, int] | None = None
+    """How many of what each rule of redaction removed from it; not stored with the message."""
 
 
 class Lineage(msgspec.Struct, kw_only=True):

@@ -7,12 +7,27 @@ and where the text came from in front of it.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["address", "boolean", "count", "database_url", "duration", "one_of", "ports", "size", "web_url", "words"]
+__all__ = [
+    "address",
+    "boolean",
+    "count",
+    "database_url",
+    "duration",
+    "folder_path",
+    "networks",
+    "one_of",
+    "ports",
+    "size",
+    "web_url",
+    "words",
+]
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -29,6 +44,13 @@ def duration(text: str) -> float:
     if text.strip() == "0":
         return 0.0
     raise ValueError("write a number and a unit, such as 100ms, 12h, 60d or 2w; 0 for none")
+
+
+def folder_path(text: str) -> Path:
+    """A folder, whether it is there or not; ``~`` is the user's home. Raises ``ValueError`` for none."""
+    if not text.strip():
+        raise ValueError("write the path of a folder")
+    return Path(text).expanduser().absolute()
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -67,6 +89,16 @@ def ports(text: str) -> frozenset[int]:
     if not all(word.isdecimal() and 0 < int(word) < 65536 for word in words(text)):
         raise ValueError("write port numbers between commas, such as 443,80")
     return frozenset(int(word) for word in words(text))
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks between commas. Raises ``ValueError`` for anything else."""
+    try:
+        return tuple(ip_network(word) for word in words(text))
+    except ValueError as error:
+        raise ValueError(
+            f"write addresses or networks between commas, such as 10.0.0.5 or 10.1.0.0/16: {error}"
+        ) from None
 
 
 def size(text: str) -> int:

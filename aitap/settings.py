@@ -3,8 +3,9 @@
 A field of :class:`Settings` is at the same time the mitmproxy option ``aitap_<name>``, the
 environment variable ``AITAP_<NAME>``, the key ``<name>`` in ``aitap.toml`` and the default; that is
 also the order in which they are asked. A name nobody knows is an error that says which one is near.
-``providers``, ``rules``, ``addresses`` and ``prices`` alone are no text: a user's own rows of the provider table, the
-rules of the policy, who comes from which network and what models cost, which only the file can give.
+``providers``, ``rules``, ``addresses``, ``prices`` and ``redactions`` alone are no text: a user's own rows of the
+provider table, the rules of the policy, who comes from which network, what models cost and what is redacted, which only
+the file can give.
 """
 
 from __future__ import annotations
@@ -21,14 +22,40 @@ from aitap.access.authentication.address_table import AddressError, AddressRow, 
 from aitap.access.policy.policy_rows import PolicyRow, PolicyRowError, own_rules
 from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
 from aitap.prices.own_prices import OwnPrice, OwnPriceError, own_prices
-from aitap.setting_values import address, boolean, count, database_url, duration, one_of, ports, size, web_url, words
+from aitap.redaction.rows import OwnRule, OwnRuleError, choice
+from aitap.redaction.rows import own_rules as own_redactions
+from aitap.setting_values import (
+    address,
+    boolean,
+    count,
+    database_url,
+    duration,
+    folder_path,
+    networks,
+    one_of,
+    ports,
+    size,
+    web_url,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
     from aitap.record import CaptureMode
 
-__all__ = ["SETTINGS", "Settings", "SettingsError", "check_options", "config_file", "data_folder", "duration", "load"]
+__all__ = [
+    "METRICS_LINE",
+    "SETTINGS",
+    "Settings",
+    "SettingsError",
+    "check_options",
+    "config_file",
+    "data_folder",
+    "duration",
+    "load",
+]
 
 
 class SettingsError(ValueError):
@@ -36,13 +63,19 @@ class SettingsError(ValueError):
 
 
 Auth = Literal["auto", "required", "none"]
+Durability = Literal["normal", "strict"]
+SpoolSync = Literal["batch", "never"]
 Decrypt = Literal["all", "providers", "observe"]
 PolicyMode = Literal["off", "warn", "enforce"]
+BudgetsMode = Literal["off", "warn", "enforce"]
 LogFormat = Literal["json", "logfmt", "human"]
 TraceNames = Literal["genai", "reference"]
 
-_NO_SETTINGS = {"AITAP_CONFIG", "AITAP_PROXY"}
-"""Variables that say where the settings are, and which proxy a client is set up for."""
+METRICS_LINE = "AITAP_METRICS_LINE"
+"""What the parent of several workers tells them: the descriptor over which they tell it what they count."""
+
+_NO_SETTINGS = {"AITAP_CONFIG", "AITAP_PROXY", METRICS_LINE}
+"""Variables that say where the settings are, which proxy a client is set up for, and what we tell ourselves."""
 
 
 def data_folder() -> Path:
@@ -86,11 +119,48 @@ class Settings:
         "conversation itself: answers, tool results, system prompt, with whatever secrets were said in it).",
         one_of("minimal", "metadata+prompt", "full"),
     )
+    redact: tuple[str, ...] = _setting(
+        "off",
+        "What is taken out of texts before they are stored: off, or of secrets, personal (or all) and names of rules, "
+        "separated by commas; -NAME leaves a rule out.",
+        choice,
+    )
     content_retention: float = _setting(
         "0", "How long the contents that capture = full keeps live; 0 keeps them as long as their records.", duration
     )
+    audit_retention: float = _setting(
+        "365d", "How long it is kept who was shown whose records; 0 keeps it for ever.", duration
+    )
+    tamper_evidence: bool = _setting(
+        "false",
+        "Whether all records are chained and signed, so that `aitap verify` finds what was changed past aitap.",
+        boolean,
+    )
+    tamper_evidence_key: str = _setting(
+        "", "The file of the key that signs; where none is given, aitap-evidence.pem beside the CA."
+    )
     flush_interval: float = _setting(
         "100ms", "The longest time a finished record waits in memory before it is written.", duration
+    )
+    spool: Path = _setting(  # noqa: RUF009
+        lambda: str(data_folder() / "spool"),
+        "The folder where records wait while the database does not take them.",
+        folder_path,
+    )
+    spool_limit: int = _setting(
+        "1g", "The most room that each proxy's spool takes, such as 1g; beyond, records are lost.", size
+    )
+    spool_sync: SpoolSync = _setting(  # noqa: RUF009
+        "batch",
+        "Whether the spool is forced onto the disk: with each batch, or never (a power cut then costs what the "
+        "system had not written yet; a killed process costs nothing either way).",
+        one_of("batch", "never"),
+    )
+    durability: Durability = _setting(  # noqa: RUF009
+        "normal",
+        "What becomes of calls that cannot be recorded: normal lets them pass and counts what is lost; strict sends "
+        "a call on only when its record is in the database or the spool, and refuses it (503) otherwise.",
+        one_of("normal", "strict"),
     )
     auth: Auth = _setting(  # noqa: RUF009
         "auto",
@@ -107,6 +177,11 @@ class Settings:
         one_of("all", "providers", "observe"),
     )
     allow_ports: frozenset[int] = _setting("443,80", "Ports that clients may connect to.", ports)
+    proxy_protocol: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "",
+        "Load balancers whose PROXY protocol says who connects: addresses or networks, separated by commas.",
+        networks,
+    )
     allow_private: tuple[str, ...] = _setting(
         "",
         "Private addresses that clients may reach: names, addresses or networks, each with or without :port, "
@@ -123,6 +198,12 @@ class Settings:
     policy: PolicyMode = _setting(  # noqa: RUF009
         "off",
         "What the [[rule]] tables of aitap.toml do: off, warn (record what would be refused) or enforce.",
+        one_of("off", "warn", "enforce"),
+    )
+    budgets: BudgetsMode = _setting(  # noqa: RUF009
+        "warn",
+        "What budgets that are used up do, unless they say it themselves: warn or enforce (refuse calls); off looks at "
+        "none of them.",
         one_of("off", "warn", "enforce"),
     )
     structured_logging: bool = _setting(
@@ -162,6 +243,8 @@ class Settings:
     """``[[address]]`` in ``aitap.toml``: who comes from which network."""
     prices: tuple[OwnPrice, ...] = ()
     """``[[price]]`` in ``aitap.toml``: what models cost, before the book is asked; the first that fits decides."""
+    redactions: tuple[OwnRule, ...] = ()
+    """``[[redaction]]`` in ``aitap.toml``: what else is taken out of texts, where ``redact`` is not off."""
 
 
 SETTINGS = {field.name: field for field in dataclasses.fields(Settings) if field.metadata}
@@ -188,7 +271,7 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
-_TABLES = ("provider", "rule", "address", "price")
+_TABLES = ("provider", "rule", "address", "price", "redaction")
 
 
 def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
@@ -202,16 +285,20 @@ def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
         rules = own_rules(table.pop("rule", []), providers)
         addresses = address_rows(table.pop("address", []))
         prices = own_prices(table.pop("price", []))
-    except (ProviderRowError, PolicyRowError, AddressError, OwnPriceError) as error:
+        redactions = own_redactions(table.pop("redaction", []))
+    except (ProviderRowError, PolicyRowError, AddressError, OwnPriceError, OwnRuleError) as error:
         raise SettingsError(f"{path}: {error}") from None
     if isinstance(table.get("policy"), list):
         raise SettingsError(f"{path}: write the rules as [[rule]]; policy is off, warn or enforce")
+    if isinstance(table.get("redact"), list):
+        raise SettingsError(f"{path}: write the rules as [[redaction]]; redact is off, secrets, personal or all")
     for name in table:
         if name not in SETTINGS:
             near = _nearest(name, (*SETTINGS, *_TABLES))
             raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {near!r}?")
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
-    return texts, {"providers": providers, "rules": rules, "addresses": addresses, "prices": prices}
+    tables = {"providers": providers, "rules": rules, "addresses": addresses, "prices": prices}
+    return texts, {**tables, "redactions": redactions}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""``python -m bench``: what recording costs, against plain mitmdump that only streams.
+"""``python -m bench``: what recording costs, against plain mitmdump that only streams; or what tracing adds to it.
 
 Exit status 0 when everything was answered and stored, whatever the figures say; 1 when something was
 lost, failed or could not be measured; 2 for wrong usage.
@@ -24,6 +24,8 @@ NOT_QUICK = ("eventstream", "socket")
 """Left out of ``--quick`` where they are not named."""
 EXTRA = ("300k-no-ids",)
 HOOKS = ("json", "sse50", "sse1000", "300k")
+TRACING = {"requests": 0.95}
+"""What tracing may cost of the throughput with recording."""
 QUIET = 0.15
 """Cores that others may use before a comparison of a few per cent means nothing."""
 
@@ -41,6 +43,7 @@ def _plan() -> tuple[Plan, Path]:
         "--quick", action="store_true", help="a look within a minute: short slices, fewer cases, 100 slow streams"
     )
     parser.add_argument("--control", action="store_true", help="plain against plain: what the machine's noise makes")
+    parser.add_argument("--tracing", action="store_true", help="recording with traces against recording without")
     parser.add_argument("--addon", type=Path, default=HERE.parent / "addon", help="the addon to measure")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results.json", help="where the JSON goes")
     arguments = parser.parse_args()
@@ -48,6 +51,8 @@ def _plan() -> tuple[Plan, Path]:
     names = arguments.only.split(",") if arguments.only else default
     if unknown := [name for name in names if name not in (*DEFAULT, *EXTRA, "many", "hooks")]:
         parser.error(f"--only knows no {unknown[0]!r}")
+    if arguments.control and arguments.tracing:
+        parser.error("--control and --tracing are two comparisons: give one")
     if not arguments.addon.is_file():
         parser.error(f"there is no addon at {arguments.addon}")
     quick = arguments.quick
@@ -59,9 +64,12 @@ def _plan() -> tuple[Plan, Path]:
         cases=tuple(name for name in (*DEFAULT, *EXTRA) if name in names),
         crowd=("many-quick" if quick else "many") if "many" in names else None,
         alone=0.3 if quick else 1.0,
-        hooks=(HOOKS[:2] if quick else HOOKS) if "hooks" in names and not arguments.control else (),
+        hooks=(HOOKS[:2] if quick else HOOKS)
+        if "hooks" in names and not (arguments.control or arguments.tracing)
+        else (),
         hook_requests=1.0 if quick else 2.0,
         control=arguments.control,
+        tracing=arguments.tracing,
     )
     return plan, arguments.output
 
@@ -100,6 +108,7 @@ def main() -> int:
                 laboratory.rounds()
             laboratory.crowd()
             laboratory.hooks()
+            laboratory.traced()
             measured = laboratory.measured
             first, second = (variant.name for variant in laboratory.variants)
     except (BenchError, EOFError) as error:
@@ -111,7 +120,7 @@ def main() -> int:
     seconds = time.monotonic() - start
     foreign = (machine.busy_seconds() - busy) - (machine.own_seconds() - own)
     about["foreign_load"] = round(max(0.0, foreign) / seconds, 3) if busy else None
-    summary = summarize(measured, (first, second))
+    summary = summarize(measured, (first, second), TRACING if plan.tracing else None)
     print(_header(about, plan))
     print(table(summary, measured))
     result = {"machine": about, "seconds": round(seconds), **as_json(summary, measured)}

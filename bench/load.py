@@ -35,6 +35,8 @@ class WarmJob:
     port: int
     case: str
     seconds: float
+    connections: int = 0
+    """How many; 0 for as many as the case has."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,13 @@ class Generator:
         self.talks: dict[int, dict[tuple[str, bool], list[Talk]]] = {}
         """By the proxy's port and the endpoint."""
 
-    async def connections(self, port: int, case: Case) -> list[Talk]:
-        """The connections of a case to a proxy, opened where needed."""
+    async def connections(self, port: int, case: Case, count: int = 0) -> list[Talk]:
+        """The connections of a case to a proxy, or another ``count``, opened where needed."""
         talks = self.talks.setdefault(port, {}).setdefault(case.request.endpoint, [])
-        while len(talks) < case.connections:
+        count = count or case.connections
+        while len(talks) < count:
             talks.append(await Talk.open(port, self.context, case.request))
-        return talks[: case.connections]
+        return talks[:count]
 
     async def warm(self, job: WarmJob) -> Calibration:
         """Run a :class:`WarmJob`."""
@@ -159,7 +162,7 @@ class Generator:
                 answered += 1
             return answered
 
-        talks = await self.connections(job.port, case)
+        talks = await self.connections(job.port, case, job.connections)
         start = time.monotonic()
         answered = sum(await asyncio.gather(*map(until, talks)))
         return Calibration(answered / (time.monotonic() - start), answered)

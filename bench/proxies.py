@@ -39,10 +39,20 @@ class Variant:
     script: Path
     database: Path | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    workers: int = 0
+    """Start ``aitap run`` with so many workers instead of a mitmdump."""
 
 
-def variants(addon: Path, folder: Path, *, control: bool) -> tuple[Variant, Variant]:
-    """What is compared: plain mitmdump, and the addon (or, as a control, plain mitmdump again)."""
+def variants(
+    addon: Path, folder: Path, *, control: bool = False, collector: int | None = None
+) -> tuple[Variant, Variant]:
+    """What is compared: plain mitmdump, and the addon (or, as a control, plain mitmdump again).
+
+    With a ``collector``, on that port, it is the addon that is compared, without and with traces that go there.
+    """
+    if collector is not None:
+        tracing = {"AITAP_TRACE_ENABLE": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector}"}
+        return recording("untraced", addon, folder), recording("traced", addon, folder, **tracing)
     plain = Variant(PLAIN, HERE / "stream.py")
     if control:
         return plain, Variant("control", HERE / "stream.py")
@@ -88,11 +98,18 @@ def certificate(file: Path) -> Path:
     return file
 
 
-def _mitmdump() -> Path:
+def _aitap_run(workers: int, port: int, folder: Path) -> list[str]:
+    start = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); from aitap.export.cli import main; main()"
+    options = ["--port", str(port), "--confdir", str(folder / "ca"), "--workers", str(workers)]
+    return [sys.executable, "-P", "-c", start, "run", *options, "--"]
+
+
+def _mitmdump(port: int, folder: Path) -> list[str]:
     for name in ("mitmdump", "mitmdump.exe"):
         command = Path(sys.executable).with_name(name)
         if command.exists():
-            return command
+            listen = ["--listen-host", "127.0.0.1", "--listen-port", str(port)]
+            return [str(command), *listen, "--set", f"confdir={folder / 'ca'}"]
     raise BenchError(f"there is no mitmdump beside {sys.executable}: run the bench with the project's environment")
 
 
@@ -116,17 +133,15 @@ class Proxy:
         self.variant = variant
         self.port = _free_port()
         self.said = folder / f"{variant.name}.log"
-        options = [
-            *("-q", "--listen-host", "127.0.0.1", "--listen-port", str(self.port)),
-            *("--set", f"confdir={folder / 'ca'}"),
-            *("--set", "connection_strategy=lazy", "--set", "ssl_insecure=true"),
-            *("-s", str(HERE / "redirect.py"), "-s", str(variant.script)),
-        ]
+        usual = ["-q", "--set", "connection_strategy=lazy", "--set", "ssl_insecure=true"]
+        usual += ["-s", str(HERE / "redirect.py")]
+        command = _aitap_run(variant.workers, self.port, folder) if variant.workers else _mitmdump(self.port, folder)
+        command += usual if variant.workers else [*usual, "-s", str(variant.script)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AITAP_")}
         environment |= {"BENCH_UPSTREAM": str(upstream), "XDG_CONFIG_HOME": str(folder), **dict(variant.environment)}
         with self.said.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(_mitmdump()), *options],
+                command,
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,

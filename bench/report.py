@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.cases import CASES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from bench.load import Crowd, Slice
     from bench.rounds import Measured
@@ -43,6 +43,8 @@ class Figure:
 class Summary:
     """All figures by case, and what was wrong."""
 
+    base: str
+    """With what the variant is compared."""
     variant: str
     figures: dict[str, dict[str, Figure]]
     pooled: dict[str, dict[str, dict[str, float]]]
@@ -97,13 +99,13 @@ def _percentiles(values: list[float]) -> dict[str, float]:
     return {name: percentile(values, share) for name, share in shares.items()} | {"count": float(len(values))}
 
 
-def summarize(measured: Measured, names: tuple[str, str]) -> Summary:
-    """The figures, judged against the targets, and every check that failed."""
+def summarize(measured: Measured, names: tuple[str, str], targets: Mapping[str, float] | None = None) -> Summary:
+    """The figures, judged against the targets (each case's own unless given), and every check that failed."""
     figures: dict[str, dict[str, Figure]] = {}
     pooled: dict[str, dict[str, dict[str, float]]] = {}
     generator = {}
     for case, rounds in measured.slices.items():
-        wanted = CASES[case].targets.get
+        wanted = (CASES[case].targets if targets is None else targets).get
         first = _compare(rounds, names, lambda found: statistics.median(found.first), _difference, wanted("first"))
         figures[case] = {"first": first}
         if all(found[name].cpu for found in rounds for name in names):
@@ -122,7 +124,9 @@ def summarize(measured: Measured, names: tuple[str, str]) -> Summary:
                 delays = [time for found in rounds for time in found[name].delays]
                 pooled[case][f"event {name}"] = _percentiles(delays)
         generator[case] = statistics.median(found[names[0]].generator / found[names[0]].seconds for found in rounds)
-    return Summary(names[1], figures, pooled, generator, _memory(measured, names), _problems(measured, generator))
+    return Summary(
+        names[0], names[1], figures, pooled, generator, _memory(measured, names), _problems(measured, generator)
+    )
 
 
 def _per_stream(crowd: Crowd) -> float:
@@ -207,7 +211,7 @@ def table(summary: Summary, measured: Measured) -> str:
             if key in figures
         ]
         if rows:
-            parts.append(_grid([[title, "plain", other, comparison, "min..max", "target", ""], *rows]))
+            parts.append(_grid([[title, summary.base, other, comparison, "min..max", "target", ""], *rows]))
     if parts:
         parts.append("medians of the rounds' comparisons; miss? is a miss on which the rounds do not agree")
     rows = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import load, machine, proxies, upstream
+from bench import collector, load, machine, proxies, upstream
 from bench.cases import CASES
 from bench.load import Calibration, Crowd, CrowdJob, Slice, SliceJob, WarmJob
 from bench.proxies import BenchError, Proxy, Variant
@@ -44,6 +44,8 @@ class Plan:
     hook_requests: float
     """Requests of the hook run, in slices."""
     control: bool = False
+    tracing: bool = False
+    """Compare recording with and without traces, not recording with plain mitmdump."""
 
 
 @dataclass
@@ -93,10 +95,11 @@ class Laboratory:
         with ExitStack() as stack:
             temporary = tempfile.TemporaryDirectory(prefix="aitap-bench-", ignore_cleanup_errors=True)
             self.folder = Path(stack.enter_context(temporary)).resolve()
-            self.variants = proxies.variants(self.plan.addon, self.folder, control=self.plan.control)
-            self.answered = {variant.name: 0 for variant in self.variants}
             ca = proxies.authority(self.folder / "ca")
             context = multiprocessing.get_context("spawn")
+            taking = self._collector(context, stack) if self.plan.tracing else None
+            self.variants = proxies.variants(self.plan.addon, self.folder, control=self.plan.control, collector=taking)
+            self.answered = {variant.name: 0 for variant in self.variants}
             self.totals: Any = context.RawArray("q", 3)
             self.ready, far = context.Pipe()  # the upstream lives as long as this end is open
             certificate = proxies.certificate(self.folder / "upstream.pem")
@@ -113,6 +116,25 @@ class Laboratory:
 
     def __exit__(self, *_: object) -> None:
         self.stack.close()
+
+    def _collector(self, context: Any, stack: ExitStack) -> int:
+        """Start what takes the traces; its port."""
+        self.taken: Any = context.RawArray("q", 2)
+        self.taking, far = context.Pipe()
+        self._spawn(context, stack, collector.serve, (far, self.taken, self.cores[2]))
+        far.close()
+        if not self.taking.poll(30):
+            raise BenchError("the collector did not start")
+        port: int = self.taking.recv()
+        return port
+
+    def traced(self) -> None:
+        """Raise :class:`BenchError` unless there is a trace of every answered request."""
+        if self.plan.tracing and self.taken[collector.TRACES] < self.measured.answered["traced"]:
+            raise BenchError(
+                f"{self.measured.answered['traced']} requests were answered, but the collector has "
+                f"{self.taken[collector.TRACES]} traces: the figures are not of tracing"
+            )
 
     @staticmethod
     def _spawn(context: Any, stack: ExitStack, target: Callable[..., None], arguments: tuple[object, ...]) -> None:

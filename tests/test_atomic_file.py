@@ -50,6 +50,13 @@ def test_permissions_are_those_of_the_old_file_or_of_the_umask(tmp_path: Path) -
         os.umask(mask)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+def test_a_new_file_may_have_permissions_of_its_own(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "new", mode=0o600) as file:
+        file.write(b"x")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links as POSIX has them")
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"

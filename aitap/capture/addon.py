@@ -25,15 +25,16 @@ from aitap.access.startup import Startup
 from aitap.capture.called import called
 from aitap.capture.endings import gone_by_client
 from aitap.capture.line import RecorderLine
-from aitap.capture.recorder import RecorderSettings
 from aitap.capture.relay import TICK, Head, Relay, RelayedExchange, RelayedSocket
 from aitap.capture.routes import Route, Router
+from aitap.capture.starting import reach_database, recorder_settings, spool_folder
 from aitap.observe.proxy_stats import ProxyStats
 from aitap.observe.settings import observe_settings
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
-from aitap.storage.database import StorageError, open_database
+from aitap.storage.database import StorageError
+from aitap.storage.evidence.keys import EvidenceKeyError
 from aitap.storage.homes import shown
-from aitap.storage.users import ensure_user
+from aitap.storage.spool.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from aitap.access.identity import Identity
     from aitap.access.startup import Part
+    from aitap.storage.spool.folders import Folder
 
 __all__ = ["Recorder"]
 
@@ -77,6 +79,7 @@ class Recorder:
         self._stats: ProxyStats | None = None
         self._traced = False
         self.relay: Relay | None = None
+        self._spool: Folder | None = None
         self._started = False
         self._router = Router()
         self._exchanges: dict[str, RelayedExchange] = {}
@@ -100,7 +103,7 @@ class Recorder:
         try:
             check_options(ctx.options.deferred)
             self._start(_settings())
-        except (SettingsError, StorageError, PeeweeException, OSError) as error:
+        except (SettingsError, StorageError, EvidenceKeyError, PeeweeException, OSError) as error:
             # Logged as an error before startup is over, it makes mitmproxy exit.
             logger.error("aitap: %s", error)  # noqa: TRY400 - one line for a person, no traceback
 
@@ -116,26 +119,20 @@ class Recorder:
     def _start(self, settings: Settings) -> None:
         # mitmproxy turns every logger to DEBUG; Peewee would tell each statement, with its parameters.
         logging.getLogger("peewee").setLevel(logging.WARNING)
-        database = open_database(settings.database_url, migrate=True)
-        ensure_user(database, self.peers.local.user_id, self.peers.local.username)
-        database.close()  # the recorder has connections of its own
+        self._spool = spool_folder(settings)
+        reach_database(settings, self.peers.local, self._spool)
         self._router = Router(settings.providers)
         observed = observe_settings(settings)
         loop = asyncio.get_running_loop()
+        ledger = Ledger(None if self._spool is None else self._spool.ledger)
         self.line = RecorderLine(
-            RecorderSettings(
-                database_url=settings.database_url,
-                initiator_id=self.peers.local.user_id,
-                capture=settings.capture,
-                retention=settings.retention,
-                content_retention=settings.content_retention,
-                flush_interval=settings.flush_interval,
-                observe=observed,
-                prices=settings.prices,
-            ),
+            recorder_settings(settings, self.peers.local, observed, self._spool),
             loop,
+            ledger,
+            None if self._spool is None else self._spool.lock,
         )
-        self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2))
+        self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2), ledger.begun)
+        self.line.unsent = self.relay.unsent
         self._directory = Directory(settings.database_url)
         self._directory.start()
         directory = self._directory
@@ -153,6 +150,10 @@ class Recorder:
         gc.freeze()
         logger.info("aitap: recording to %s", shown(settings.database_url))
 
+    def exchange_of(self, flow: http.HTTPFlow) -> RelayedExchange | None:
+        """What notes this exchange; None where it is not recorded."""
+        return self._exchanges.get(flow.id)
+
     def done(self) -> None:
         """Have everything that is left decoded and written, also of exchanges still open."""
         relay, line = self.relay, self.line
@@ -167,8 +168,14 @@ class Recorder:
         self.relay = self.line = None
         relay.flush()
         if not line.close(15) or relay.refused:
-            lost = relay.refused + line.report.get("lost", 0) + line.report.get("queued", 0)
+            lost = relay.refused + line.lost + line.report.get("lost", 0) + line.report.get("queued", 0)
             logger.error("aitap: records were lost: %s", lost or "an unknown number")
+        if self._spool is not None:
+            # A recorder that still writes needs its folder; the next proxy clears up behind it.
+            if line.ended and not self._spool.segments():
+                self._spool.remove()
+            else:
+                self._spool.release()
 
     def _counters(self) -> dict[str, int]:
         """What this process counts, for the metrics."""
@@ -179,6 +186,7 @@ class Recorder:
             "hook_errors": self.hook_errors + relay.faults,
             "unrecorded": relay.refused,
             "restarts": line.deaths,
+            "died": line.lost,
             "dropped": line.dropped,
             "waiting": line.waiting,
         }

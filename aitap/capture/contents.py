@@ -8,8 +8,8 @@ for they change without the conversation. Where a request names the response bef
 it, its first message continues that one's answer.
 
 Contents hold what was said and nothing less: a password that someone typed, or that a tool printed, is in
-them. What authenticates the request or a server it names (headers, an MCP tool's authorization, a URI's
-query) never is.
+them, unless redaction is on; then a message is redacted before it is named. What authenticates the request or
+a server it names (headers, an MCP tool's authorization, a URI's query) never is.
 
 Theory of operation. All this is on the decoding thread. What was read lately is kept by the digest of its
 bytes, so that of a long conversation only the new end is decoded; a record always carries the whole chain,
@@ -22,6 +22,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from aitap.capture.facts import Turn
+from aitap.capture.texts import note_redacted
 from aitap.capture.turns import encode, offered_tools, system_texts
 from aitap.capture.wire.jsontext import value_of
 from aitap.record import StoredMessage, message_digest
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from aitap.capture.facts import RequestContents, RequestFacts
     from aitap.record import Interception
+    from aitap.redaction.redactor import Redactor
 
 __all__ = ["Contents"]
 
@@ -45,7 +47,8 @@ _RESPONSES = 4096
 class Contents:
     """Makes the contents of records; ``limit`` is how many bytes of messages are kept for reuse."""
 
-    def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
+    def __init__(self, limit: int = 32 * 1024 * 1024, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
         self._half = limit // 2
         self._size = 0
         self._new: dict[tuple[Any, ...], Chain] = {}
@@ -60,21 +63,34 @@ class Contents:
             self._request(record, facts, facts.contents())
         except (ValueError, RecursionError) as error:
             self._unread(record, error)
+        self._tell_redacted(record)
 
     def response(self, record: Interception, answer: list[Turn], response_id: str | None) -> None:
         """Put into the record what was answered."""
         try:
-            chain = _chain(record.request_digest, [turn for turn in answer if turn.parts], record.ended_at or 0.0)
+            turns = [turn for turn in answer if turn.parts]
+            chain = self._chain(record.request_digest, turns, record.ended_at or 0.0)
         except (ValueError, RecursionError) as error:
             self._unread(record, error)
             return
         if chain:
             record.response_digest = chain[-1].digest
             record.contents = [*record.contents, *chain]
+            self._tell_redacted(record)
         if response_id and (newest := record.response_digest or record.request_digest):
             if len(self._responses) >= _RESPONSES:
                 del self._responses[next(iter(self._responses))]
             self._responses[record.initiator_id, response_id] = newest
+
+    def _tell_redacted(self, record: Interception) -> None:
+        """Say in the record what was removed from all that it refers to."""
+        if self._redactor is None:
+            return
+        sums: dict[str, int] = {}
+        for message in record.contents:
+            for rule, count in (message.redacted or {}).items():
+                sums[rule] = sums.get(rule, 0) + count
+        note_redacted(record, "contents", sums)
 
     @staticmethod
     def _unread(record: Interception, error: Exception) -> None:
@@ -88,7 +104,7 @@ class Contents:
         if previous := facts.previous_response_id:
             newest = self._responses.get((record.initiator_id, previous))
             if newest is None:  # it passed before we listened
-                found += _chain(None, [Turn("system", [{"type": "previous_response", "id": previous}])], at)
+                found += self._chain(None, [Turn("system", [{"type": "previous_response", "id": previous}])], at)
                 newest = found[-1].digest
         for item in contents.messages:
             # Instructions at the front are the system prompt, wherever a dialect puts them.
@@ -121,25 +137,25 @@ class Contents:
         if chain is None:
             chain = self._old.get(key)
             if chain is None:
-                chain = _chain(parent, turns(raw), at)
+                chain = self._chain(parent, turns(raw), at)
             self._keep(key, chain)
         return chain
+
+    def _chain(self, parent: str | None, turns: list[Turn], at: float) -> Chain:
+        messages = []
+        for turn in turns:
+            parts, redacted = (turn.parts, {}) if self._redactor is None else self._redactor.parts(turn.parts)
+            content = encode(parts)
+            digest = message_digest(parent, turn.role, content)
+            messages.append(StoredMessage(digest, parent, turn.role, content.decode(), at, redacted or None))
+            parent = digest
+        return tuple(messages)
 
     def _keep(self, key: tuple[Any, ...], chain: Chain) -> None:
         if self._size > self._half:
             self._old, self._new, self._size = self._new, {}, 0
         self._new[key] = chain
         self._size += _OVERHEAD + sum(len(message.content) + _OVERHEAD for message in chain)
-
-
-def _chain(parent: str | None, turns: list[Turn], at: float) -> Chain:
-    messages = []
-    for turn in turns:
-        content = encode(turn.parts)
-        digest = message_digest(parent, turn.role, content)
-        messages.append(StoredMessage(digest, parent, turn.role, content.decode(), at))
-        parent = digest
-    return tuple(messages)
 
 
 def _system(raw: msgspec.Raw) -> list[Turn]:

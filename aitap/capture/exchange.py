@@ -53,6 +53,11 @@ class Exchange:
         self._recording: Recording | None = None
         self._over = False
 
+    @property
+    def record_id(self) -> str | None:
+        """The id of the record that is being made; None where none is."""
+        return None if self._recording is None else self._recording.record.id
+
     def begin(self, body: bytes, at: float) -> None:
         """The request is whole."""
         self._pipeline.put((self, _Begun(body), at))

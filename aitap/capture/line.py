@@ -1,4 +1,8 @@
-"""The recorder process, seen from the proxy: started, fed without ever blocking, replaced when it dies."""
+"""The recorder process, seen from the proxy: started, fed without ever blocking, replaced when it dies.
+
+What a recorder that died had not made safe is counted: the :class:`Ledger` that it shares with the proxy says how
+much that was. What comes until the next one runs waits for it, within the bound.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.relay import BEGIN, BODY
+from aitap.storage.spool.ledger import Ledger
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from aitap.capture.recorder import RecorderSettings
 
@@ -34,16 +40,30 @@ _RESTART_AFTER = 1.0
 
 
 class RecorderLine:
-    """A :class:`aitap.capture.relay.Line` to a recorder in a process of its own.
+    """A :class:`aitap.capture.relay.Line` to a recorder in a process of its own, which holds ``lock`` open, too.
 
     All methods are called on the event loop. Raises ``OSError`` where no process can be started.
     """
 
-    def __init__(self, settings: RecorderSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        settings: RecorderSettings,
+        loop: asyncio.AbstractEventLoop,
+        ledger: Ledger | None = None,
+        lock: int | None = None,
+    ) -> None:
         self.congested = False
         self.deaths = 0
         self.dropped = 0
-        self.report: dict[str, int] = {}
+        self.lost = 0
+        """Records that recorders took with them when they died."""
+        self.report: dict[str, Any] = {}
+        self.on_settled: Callable[[list[int], bool], None] = lambda numbers, kept: None  # noqa: ARG005
+        """Called with the numbers of exchanges whose beginnings are safe (True), or are not and will not be (False)."""
+        self.unsent: Callable[[], int] = lambda: 0
+        """How many beginnings are counted in the ledger that were not handed over yet."""
+        self._ledger = Ledger() if ledger is None else ledger
+        self._lock = lock
         self._settings = settings
         self._loop = loop
         self._waiting: deque[memoryview] = deque()
@@ -58,13 +78,15 @@ class RecorderLine:
         if os.name != "posix":
             raise OSError("recording needs Linux or macOS; on Windows, run it in WSL")
         ours, theirs = socket.socketpair()
+        reports = self._settings.observe.metrics_line
+        inherited = [number for number in (theirs.fileno(), reports, self._lock) if number is not None]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 # -P: nothing is imported from the folder the user happens to stand in.
                 [sys.executable, "-P", "-c", _CHILD.format(root=str(_ROOT)), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=inherited,
             )
         ours.setblocking(False)  # noqa: FBT003
         # As much as the system allows: a long request then takes fewer turns of the event loop to hand over.
@@ -72,7 +94,11 @@ class RecorderLine:
         self._line = ours
         self._up = True
         self._loop.add_reader(ours, self._hear)
-        self._queue(self._encode(self._settings))
+        # In front of what has waited for a recorder.
+        settings = self._encode(self._settings)
+        self._waiting.appendleft(memoryview(len(settings).to_bytes(8) + settings))
+        self._bytes += len(settings) + 8
+        self._write()
 
     @property
     def waiting(self) -> int:
@@ -80,8 +106,8 @@ class RecorderLine:
         return self._bytes
 
     def send(self, items: list[Any]) -> None:
-        """Hand over; what the kernel does not take at once waits. Without a recorder it is lost, and counted."""
-        if not self._up:
+        """Hand over; what the kernel does not take at once waits, and without a recorder all does, within the bound."""
+        if not self._up and self.congested:
             self.dropped += len(items)
             return
         for place, item in enumerate(items):
@@ -112,7 +138,7 @@ class RecorderLine:
             self._waiting.append(memoryview(size + frame))
         self._bytes += len(frame) + 8
         self.congested = self._bytes > _MOST_WAITING
-        if not self._writing:
+        if self._up and not self._writing:
             self._write()
 
     def _write(self) -> None:
@@ -149,14 +175,23 @@ class RecorderLine:
             self._died()
             return
         *lines, self._heard = (self._heard + heard).split(b"\n")
-        if lines:
-            self.report = msgspec.json.decode(lines[-1])
+        for line in lines:
+            told = msgspec.json.decode(line)
+            if "settled" in told:
+                self.on_settled(told["settled"], told["kept"])
+            else:
+                self.report = told
 
     def _died(self) -> None:
-        """Nobody but us ends the recorder: something killed it. What it had not written yet is lost."""
+        """Nobody but us ends the recorder: something killed it. What it had not made safe yet is lost."""
         self.deaths += 1
         self._hang_up()
-        logger.error("aitap: the recorder process died; what was open is lost, a new one is started")
+        lost = self._ledger.settle(but=self.unsent())
+        self.lost += lost
+        logger.error(
+            "aitap: the recorder process died; %s, a new one is started",
+            f"{lost} RECORDS WERE LOST with it" if lost else "no record was lost with it",
+        )
         self._loop.call_later(_RESTART_AFTER, self._restart)
 
     def _restart(self) -> None:
@@ -177,6 +212,11 @@ class RecorderLine:
         self._waiting.clear()
         self._bytes = 0
         self.congested = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the recorder process has ended."""
+        return self._process.poll() is not None
 
     def close(self, timeout: float) -> bool:
         """Hand over what waits, end the line and wait for the recorder; False where something was lost.
@@ -199,4 +239,4 @@ class RecorderLine:
             return False
         finally:
             self._line.close()
-        return status == 0 and not self.deaths
+        return status == 0 and not self.lost and not self.dropped

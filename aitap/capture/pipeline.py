@@ -27,6 +27,10 @@ __all__ = ["Pipeline", "Sink", "Source"]
 logger = logging.getLogger(__name__)
 
 
+class _Unread(Exception):  # noqa: N818 - stands in the log for another one
+    pass
+
+
 class Sink(Protocol):
     """Takes records; storage's writer is one."""
 
@@ -60,6 +64,8 @@ class Pipeline:
     def __init__(self, environment: Environment, sink: Sink, *, announce_after: float | None) -> None:
         self.environment = environment
         self.decode_errors = 0
+        self.on_opened: Callable[[], None] = lambda: None
+        """Called when a record has begun."""
         self.inbox: deque[tuple[Source, Any, float]] = deque()
         self._sink = sink
         self._announce_after = announce_after
@@ -77,13 +83,21 @@ class Pipeline:
             source, what, at = inbox.popleft()
             try:
                 source.step(what, at)
-            except Exception:  # noqa: BLE001 - logged in _failed
-                self._failed(source, at)
+            except Exception as error:  # noqa: BLE001 - logged in _failed
+                self._failed(source, at, error)
 
-    def announce(self) -> float | None:
-        """Submit what has lasted long enough as in flight; seconds until there is more to announce, or None."""
+    def announce(self, *, all_open: bool = False) -> float | None:
+        """Submit what has lasted long enough as in flight; seconds until there is more to announce, or None.
+
+        With ``all_open``, what has just begun, too.
+        """
         now = time.time()
-        while self._unannounced and (self._unannounced[0][0] <= now or self._unannounced[0][1] not in self._open):
+        while self._unannounced and (
+            all_open
+            # A clock that was set back would have it wait for hours.
+            or not 0 < self._unannounced[0][0] - now <= (self._announce_after or 0.0)
+            or self._unannounced[0][1] not in self._open
+        ):
             recording = self._unannounced.popleft()[1]
             if recording in self._open:
                 self._sink.submit(recording.snapshot())
@@ -104,6 +118,7 @@ class Pipeline:
 
     def opened(self, recording: Recording, source: Source, at: float) -> None:
         """A recording has begun; it will be announced if it lasts."""
+        self.on_opened()
         self._open[recording] = source
         if self._announce_after is not None:
             self._unannounced.append((at + self._announce_after, recording))
@@ -116,11 +131,15 @@ class Pipeline:
     def _guarded(self, source: Source, call: Callable[[float], None], at: float) -> None:
         try:
             call(at)
-        except Exception:  # noqa: BLE001 - logged in _failed
-            self._failed(source, at)
+        except Exception as error:  # noqa: BLE001 - logged in _failed
+            self._failed(source, at, error)
 
-    def _failed(self, source: Source, at: float) -> None:
+    def _failed(self, source: Source, at: float, error: Exception) -> None:
         """Our own mistake: the traffic is long on its way; the record says that it could not be read."""
         self.decode_errors += 1
-        logger.exception("aitap: an exchange could not be read to its end; the traffic is not affected")
+        environment = self.environment
+        if environment.redactor is not None or environment.capture == "minimal":
+            # The words of an error may hold some of what could not be read.
+            error = _Unread(type(error).__name__).with_traceback(error.__traceback__)
+        logger.error("aitap: an exchange could not be read to its end; the traffic is not affected", exc_info=error)
         source.abandon(at)

@@ -11,6 +11,7 @@ proxy are not for it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -19,10 +20,12 @@ import socket
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aitap.capture.accounts import Accounts
 from aitap.capture.exchange import Exchange
 from aitap.capture.headers import Headers
 from aitap.capture.pipeline import Pipeline
@@ -50,10 +53,21 @@ from aitap.observe.settings import ObserveSettings
 from aitap.prices.own_prices import OwnPrice
 from aitap.prices.pricing import Prices
 from aitap.record import CaptureMode, HostSeen, Passed
-from aitap.storage.database import open_database
+from aitap.redaction.redactor import redactor_of
+from aitap.redaction.rows import OwnRule
+from aitap.storage.database import closed_database, reach
+from aitap.storage.evidence.chain import keep_evidence
+from aitap.storage.evidence.keys import signing_key
+from aitap.storage.losses import KILLED
+from aitap.storage.spool.own import OpenSpool, SpoolSettings
+from aitap.storage.users import ensure_user
 from aitap.storage.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from peewee import Database
+
     from aitap.capture.web_socket import WebSocket
 
 __all__ = ["Frames", "Recorder", "RecorderSettings", "main", "unpack_head"]
@@ -81,26 +95,57 @@ class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
     flush_interval: float
     observe: ObserveSettings = ObserveSettings()
     prices: tuple[OwnPrice, ...] = ()
+    audit_retention: float = 0.0
+    redact: tuple[str, ...] = ()
+    redactions: tuple[OwnRule, ...] = ()
+    evidence_key: str = ""
+    """The file of the key that signs tamper evidence; empty where there is to be none."""
+    initiator_name: str = ""
+    """The username of that user, who is made where the database does not know him."""
+    spool: SpoolSettings | None = None
+    strict: bool = False
+    """Nobody waits longer than needed for a record to be safe, and the proxy hears when the start of each is."""
 
 
 class Recorder:
-    """Decodes what it is given and has it written on a thread of its own."""
+    """Decodes what it is given and has it written on a thread of its own.
 
-    def __init__(self, settings: RecorderSettings) -> None:
-        database = open_database(settings.database_url)
+    ``tell`` takes numbers of exchanges whose beginnings are kept, or are not: only where the settings are strict.
+    """
+
+    def __init__(
+        self,
+        settings: RecorderSettings,
+        tell: Callable[[list[int], bool], None] = lambda numbers, kept: None,  # noqa: ARG005
+    ) -> None:
+        database = closed_database(settings.database_url)
+        held = OpenSpool(settings.spool, settings.database_url)
+        self._ledger = held.ledger
+        self.accounts = Accounts(held.ledger, tell)
+        self._strict = settings.strict
+        self._tell = tell
+        if settings.evidence_key:
+            keep_evidence(database, signing_key(Path(settings.evidence_key), make=False))
         self.writer = Writer(
             database,
-            flush_interval=settings.flush_interval / 2,
+            flush_interval=0.0 if settings.strict else settings.flush_interval / 2,
             retention=settings.retention,
             content_retention=settings.content_retention,
+            audit_retention=settings.audit_retention,
             prices=Prices(settings.prices),
+            spool=held.spool,
+            opening=partial(_open, database, settings),
+            adopting=held.adopt,
         )
-        self.observation = Observation(settings.observe, self.writer, settings.database_url)
+        self.writer.on_settled = self.accounts.settled
+        redactor = redactor_of(settings.redact, settings.redactions)
+        self.observation = Observation(settings.observe, self.writer, settings.database_url, redactor)
         self.pipeline = Pipeline(
-            Environment(settings.initiator_id, settings.capture),
+            Environment(settings.initiator_id, settings.capture, redactor),
             self.observation.sink,
             announce_after=settings.flush_interval,
         )
+        self.pipeline.on_opened = self.accounts.opened
         self.observation.start(self.pipeline)
         self._exchanges: dict[int, Exchange] = {}
         self._sockets: dict[int, WebSocket] = {}
@@ -108,6 +153,7 @@ class Recorder:
 
     def take(self, items: list[Any]) -> None:
         """What the hooks noted, in order. Sources that began before this recorder did are not known and let go."""
+        begun: list[int] = []
         for kind, number, at, *rest in items:
             if kind == DATA:
                 # mitmproxy ends a stream with an empty chunk.
@@ -119,6 +165,7 @@ class Recorder:
             elif kind == BEGIN:
                 exchange = self._exchanges[number] = Exchange(self.pipeline, partial(unpack_head, rest[0]))
                 exchange.begin(rest[1], at)
+                begun.append(number)
             elif kind == RESPOND:
                 if exchange := self._exchanges.get(number):
                     exchange.respond(rest[0], rest[1], at)
@@ -149,22 +196,45 @@ class Recorder:
             elif kind == STATS:
                 self.observation.proxy_said(rest[0])
         self.pipeline.drain()
+        if begun:
+            self.accounts.received(len(begun))
+            if self._strict:
+                self._announce(begun)
+
+    def _announce(self, begun: list[int]) -> None:
+        """Have the beginnings of these stored at once."""
+        nothing: list[int] = []
+        for number in begun:
+            exchange = self._exchanges.get(number)
+            record_id = exchange.record_id if exchange is not None else None
+            if record_id is None:
+                nothing.append(number)
+            else:
+                self.accounts.wait_for(record_id, number)
+        if nothing:
+            self._tell(nothing, True)  # noqa: FBT003 - there is nothing to be recorded of it
+        self.pipeline.announce(all_open=True)
 
     def close(self) -> bool:
         """Decode and write everything that is left; what is open is interrupted. False where something was lost."""
+        if unsent := self._ledger.unsent:
+            self.writer.lost(unsent, KILLED)
+            self.accounts.received(unsent)
         self.pipeline.close()
         written = self.writer.close(20) and not self.writer.stats.lost
         self.observation.close(_LAST_WORDS)
         return written
 
-    def report(self) -> dict[str, int]:
-        """Counters for the proxy."""
+    def report(self) -> dict[str, Any]:
+        """Counters for the proxy, and why nothing can be kept, where that is so."""
         stats = self.writer.stats
         return {
             "written": stats.written,
             "lost": stats.lost,
             "queued": stats.queued,
+            "spooled": stats.spooled,
             "decode_errors": self.pipeline.decode_errors,
+            "keeps_nothing": self.writer.keeps_nothing,
         }
 
 
@@ -174,17 +244,37 @@ def unpack_head(head: Any) -> RequestHead:
     return RequestHead(Route(**route), method, host, path, query, http_version, Headers(fields), *rest)
 
 
-def _report(line: socket.socket, recorder: Recorder, over: threading.Event) -> None:
-    """Tell the proxy how things stand, as long as it listens."""
-    last: dict[str, int] = {}
-    while not over.wait(_REPORT_EVERY):
-        report = recorder.report()
-        if report != last:
-            last = report
-            try:
-                line.sendall(msgspec.json.encode(report) + b"\n")
-            except OSError:
-                return
+def _open(database: Database, settings: RecorderSettings) -> None:
+    """Reach the database, which may have been away when the proxy started."""
+    reach(database)
+    if settings.initiator_name:
+        ensure_user(database, settings.initiator_id, settings.initiator_name)
+
+
+class _Speaker:
+    """Says things to the proxy, from any thread, as long as it listens."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._lock = threading.Lock()
+
+    def say(self, told: dict[str, Any]) -> None:
+        """One line of JSON."""
+        with self._lock, contextlib.suppress(OSError):
+            self._line.sendall(msgspec.json.encode(told) + b"\n")
+
+    def settled(self, numbers: list[int], kept: bool) -> None:  # noqa: FBT001 - as it is called
+        """The beginnings of these exchanges are safe, or are not and will not be."""
+        self.say({"settled": numbers, "kept": kept})
+
+    def report(self, recorder: Recorder, over: threading.Event) -> None:
+        """Tell how things stand, again and again."""
+        last: dict[str, Any] = {}
+        while not over.wait(_REPORT_EVERY):
+            report = recorder.report()
+            if report != last:
+                last = report
+                self.say(report)
 
 
 def main() -> int:
@@ -198,6 +288,7 @@ def main() -> int:
     line = socket.socket(fileno=int(sys.argv[1]))
     over = threading.Event()
     frames = Frames()
+    speaker = _Speaker(line)
     recorder: Recorder | None = None
     try:
         while True:
@@ -209,8 +300,8 @@ def main() -> int:
                 break
             for items in frames.feed(data):
                 if recorder is None:
-                    recorder = Recorder(msgspec.convert(items, RecorderSettings))
-                    threading.Thread(target=_report, args=(line, recorder, over), daemon=True).start()
+                    recorder = Recorder(msgspec.convert(items, RecorderSettings), speaker.settled)
+                    threading.Thread(target=speaker.report, args=(recorder, over), daemon=True).start()
                 else:
                     recorder.take(items)
     except OSError:

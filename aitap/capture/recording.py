@@ -9,7 +9,7 @@ Every step takes hostile input: what cannot be read marks the record and never r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,6 +24,7 @@ from aitap.capture.prompts import find_prompt
 from aitap.capture.response import MessageBody, ResponseBody
 from aitap.capture.retries import Retries
 from aitap.capture.routes import Route
+from aitap.capture.texts import Texts
 from aitap.capture.wire.coding import CodingError, decode_all
 from aitap.record import (
     UNKNOWN,
@@ -37,6 +38,9 @@ from aitap.record import (
     Wire,
     new_id,
 )
+
+if TYPE_CHECKING:
+    from aitap.redaction.redactor import Redactor
 
 __all__ = ["Environment", "Recording", "RequestHead"]
 
@@ -66,12 +70,13 @@ class RequestHead(msgspec.Struct, frozen=True):
 class Environment:
     """What all recordings of a process share."""
 
-    def __init__(self, initiator_id: str, capture: CaptureMode) -> None:
+    def __init__(self, initiator_id: str, capture: CaptureMode, redactor: Redactor | None = None) -> None:
         self.initiator_id = initiator_id
         self.capture: CaptureMode = capture
+        self.redactor = redactor
         self.clients = Clients()
         self.retries = Retries()
-        self.contents = Contents()
+        self.contents = Contents(redactor=redactor)
 
     def id_for(self, started_at: float) -> str:  # noqa: ARG002 - saved traffic has ids that depend on it
         """The id of a recording that begins."""
@@ -117,6 +122,7 @@ class Recording:
                 tracestate=(head.headers.get("tracestate") or "")[:_MAX_TRACE],
             ),
         )
+        self._texts = Texts(self.record, environment.redactor)
 
     def begin(self, body: bytes, at: float) -> None:
         """The request is whole; ``body`` as it came over the wire.
@@ -182,7 +188,8 @@ class Recording:
         alone = client.session_id is None and facts.previous_response_id is None
         if alone and record.purpose == "conversation" and facts.conversation is not None:
             scope = f"{record.initiator_id}\n{record.client}"
-            record.lineage.history = conversation_digests(scope, facts.conversation(), record.client)
+            conversation = self._texts.conversation(facts.conversation())
+            record.lineage.history = conversation_digests(scope, conversation, record.client)
 
     def _prompt(self, client: Client, facts: RequestFacts) -> None:
         """A prompt counts once, and only where a person wrote it."""
@@ -197,10 +204,7 @@ class Recording:
             return
         if client.is_subagent:
             prompt.metadata["author"] = "agent"
-        text = prompt.text.replace("\0", "\ufffd")
-        if record.capture == "minimal":
-            prompt.metadata["chars"] = len(text)
-            text = ""
+        text = self._texts.prompt(prompt)
         record.last_prompt_at = record.started_at
         record.user_prompts = [
             UserPrompt(provider_response_id="", prompt=text, metadata=prompt.metadata, created_at=record.started_at)
@@ -300,7 +304,7 @@ class Recording:
         if error is not None:
             record.outcome = "failed"
             record.error_type = error_type(status, error.type)
-            record.error_message = error_message(error.message, self._secrets())
+            record.error_message = self._error(error.message)
         elif facts.complete:
             record.outcome = "completed"
         elif cancelled:
@@ -313,12 +317,15 @@ class Recording:
             record.error_type = (
                 "timeout" if "timed out" in (broken or "").lower() else "unknown" if status else "server_error"
             )
-            record.error_message = error_message(broken or "the response ended before it was complete", self._secrets())
+            record.error_message = self._error(broken or "the response ended before it was complete")
+
+    def _error(self, text: str) -> str:
+        # Redacted before it is cut: half of a secret would not be known.
+        return error_message(self._texts.told("error_message", text), self._secrets())
 
     def _children(self, facts: ResponseFacts, at: float) -> None:
         record = self.record
         response_id = facts.response_id or ""
-        minimal = record.capture == "minimal"
         for prompt in record.user_prompts:
             prompt.provider_response_id = response_id
         if facts.usage is not None:
@@ -334,39 +341,34 @@ class Recording:
                     created_at=at,
                 )
             ]
-        for tool in facts.tools:
+        for number, tool in enumerate(facts.tools):
+            field = f"tool_usages.{number}"
+            failed = self._texts.failure(f"{field}.invocation_error", tool.error, tool.metadata)
             usage = ToolUsage(
                 provider_response_id=response_id,
                 tool=tool.tool,
-                input=_text(tool.input, tool.metadata, minimal=minimal),
+                input=self._texts.kept(f"{field}.input", tool.input, tool.metadata),
                 kind=tool.kind,
                 provider_tool_call_id=tool.call_id,
                 provider_item_id=tool.item_id,
                 server_url=bare_url(tool.server_url),
-                invocation_error=None if tool.error is None else error_message(tool.error, self._secrets()),
+                invocation_error=None if failed is None else error_message(failed, self._secrets()),
                 metadata=tool.metadata,
                 created_at=at,
             )
             if tool.result is not None:
                 usage.result_status, usage.result_bytes, usage.result_at = tool.result.status, tool.result.size, at
             record.tool_usages.append(usage)
-        for thought in facts.thoughts:
+        for number, thought in enumerate(facts.thoughts):
             metadata: dict[str, Any] = {"source": thought.source}
             record.model_thoughts.append(
                 ModelThought(
                     provider_response_id=response_id,
-                    content=_text(thought.content, metadata, minimal=minimal),
+                    content=self._texts.kept(f"model_thoughts.{number}.content", thought.content, metadata),
                     metadata=metadata,
                     created_at=at,
                 )
             )
-
-
-def _text(text: str, metadata: dict[str, Any], *, minimal: bool) -> str:
-    if minimal:
-        metadata["chars"] = len(text)
-        return ""
-    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def _short(value: str | None) -> str | None:

@@ -85,7 +85,14 @@ class Line(Protocol):
 class Relay:
     """Gathers what happens and hands it over once a tick, as long as anything is open or waits."""
 
-    def __init__(self, line: Line, call_later: Callable[..., Any], tick: float = TICK) -> None:
+    def __init__(
+        self,
+        line: Line,
+        call_later: Callable[..., Any],
+        tick: float = TICK,
+        count_begun: Callable[[int], None] = lambda count: None,  # noqa: ARG005
+    ) -> None:
+        """``count_begun`` is told how many exchanges have begun, each time; see :mod:`aitap.storage.spool.ledger`."""
         self.items: list[Item] = []
         self.refused = 0
         self.faults = 0
@@ -96,6 +103,8 @@ class Relay:
         self._tick = tick
         self._numbers = count(1)
         self._gathering: dict[int, list[bytes]] = {}
+        self._begun = 0
+        self._count_begun = count_begun
 
     def exchange(self, head: Callable[[], Head]) -> RelayedExchange | None:
         """A new exchange; None where the line is congested and it cannot be recorded."""
@@ -115,12 +124,18 @@ class Relay:
     def begun(self, item: Item) -> None:
         """Note a beginning: from now on taps append without a word, and every tick looks for what they left."""
         self._open += 1
+        self._begun += 1
+        self._count_begun(self._begun)
         self.put(item)
 
     def ended(self, item: Item) -> None:
         """Note the end of what had begun."""
         self._open -= 1
         self.put(item)
+
+    def unsent(self) -> int:
+        """How many exchanges have begun that were not handed over yet."""
+        return sum(item[0] == BEGIN for item in self.items)
 
     def seen(self, seen: HostSeen) -> None:
         """Tell of a tunnel or a refused handshake."""
@@ -182,6 +197,11 @@ class RelayedExchange:
         self._relay = relay
         self._number = number
         self._head: Callable[[], Head] | None = head
+
+    @property
+    def number(self) -> int:
+        """By which the recorder knows it."""
+        return self._number
 
     def begin(self, body: bytes, at: float) -> None:
         """The request is whole."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aitap.capture.routes import Route, Router
+    from aitap.redaction.redactor import Redactor
 
 __all__ = ["Replay", "SavedExchange", "SavedFileError", "SavedMessage"]
 
@@ -85,8 +86,8 @@ class SavedExchange(msgspec.Struct, frozen=True, kw_only=True):
 class _SavedEnvironment(Environment):
     """Gives ids that depend on what was exchanged."""
 
-    def __init__(self, initiator_id: str, capture: CaptureMode) -> None:
-        super().__init__(initiator_id, capture)
+    def __init__(self, initiator_id: str, capture: CaptureMode, redactor: Redactor | None) -> None:
+        super().__init__(initiator_id, capture, redactor)
         self._digest = b""
         self._count = 0
 
@@ -115,9 +116,11 @@ class _Taken:
 class Replay:
     """Makes records of saved exchanges, which come in order of time; it remembers what live recording remembers."""
 
-    def __init__(self, router: Router, initiator_id: str, capture: CaptureMode) -> None:
+    def __init__(
+        self, router: Router, initiator_id: str, capture: CaptureMode, redactor: Redactor | None = None
+    ) -> None:
         self._router = router
-        self._environment = _SavedEnvironment(initiator_id, capture)
+        self._environment = _SavedEnvironment(initiator_id, capture, redactor)
         self._taken = _Taken()
         self._pipeline = Pipeline(self._environment, self._taken, announce_after=None)
 

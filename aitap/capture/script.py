@@ -1,11 +1,13 @@
 """What mitmproxy loads: the parts of the access control, in the order in which they are asked, then the recorder."""
 
 from aitap.access.decryption.decryption import Decryption
+from aitap.access.durability import Durability
 from aitap.access.egress.egress import Egress
 from aitap.access.gate.gate import Gate
 from aitap.access.limits.limits import Limits
 from aitap.access.peers import Peers
 from aitap.access.policy.policy import Policy
+from aitap.access.proxy_protocol.fronts import Fronts
 from aitap.capture.addon import Recorder
 from aitap.capture.chain import Chain
 from aitap.capture.shortcut import Shortcut
@@ -24,6 +26,11 @@ _parts = (
     CertificateWatch(),
     Passing(_peers),
     Shortcut(),
+    Fronts(),
 )
 
-addons = [Chain((*_parts, Recorder(_peers, _parts)))]
+_durability = Durability()
+_recorder = Recorder(_peers, (*_parts, _durability))
+_durability.recorder = _recorder
+
+addons = [Chain((*_parts, _recorder, _durability))]

@@ -29,6 +29,8 @@ COMMANDS = {
     "ca": "aitap.export.ca:ca",
     "users": "aitap.export.users:users",
     "keys": "aitap.export.keys:keys",
+    "groups": "aitap.export.groups:groups",
+    "budgets": "aitap.export.budgets:budgets",
     "doctor": "aitap.export.doctor:doctor",
     "interceptions": "aitap.export.interceptions:interceptions",
     "sessions": "aitap.export.sessions:sessions",
@@ -41,8 +43,13 @@ COMMANDS = {
     "tail": "aitap.export.tail:tail",
     "ingest": "aitap.export.ingest:ingest",
     "reprice": "aitap.export.reprice:reprice",
+    "reconcile": "aitap.export.reconcile:reconcile",
     "serve": "aitap.export.serve:serve",
+    "audit": "aitap.export.audit:audit",
     "prune": "aitap.export.prune:prune",
+    "redact": "aitap.export.redact:redact",
+    "erase": "aitap.export.erase:erase",
+    "verify": "aitap.export.verify:verify",
     "db": "aitap.export.database:db",
 }
 """Each command as ``module:attribute``, in the order in which the help shows them."""

@@ -1,4 +1,4 @@
-"""``aitap db migrate|status|check``: the schema and the soundness of the database."""
+"""``aitap db migrate|status|check|replay``: the schema, the soundness of the database, and what waits for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import click
 from peewee import Database, SqliteDatabase
 
 from aitap.export.failures import Failure
+from aitap.export.human import size
 from aitap.export.output import wants_json, write_json
 from aitap.export.query_options import json_option
+from aitap.export.replay import replay
 from aitap.export.store import database_option, in_force, opened
 from aitap.storage.checks import problems
-from aitap.storage.database import migration_status, open_database
+from aitap.storage.database import StorageError, migration_status, open_database
 from aitap.storage.homes import shown
+from aitap.storage.spool.folders import Left, left_behind
 
 __all__ = ["db"]
 
@@ -23,15 +26,18 @@ def db() -> None:
     """The database: its schema and whether it is sound."""
 
 
+db.add_command(replay)
+
 @db.command()
+@click.option("--no-backup", is_flag=True, help="Make no copy of an SQLite database before it changes.")
 @database_option
-def migrate() -> None:
+def migrate(*, no_backup: bool) -> None:
     """Bring the schema to this version; makes the database where there is none.
 
-    An SQLite database that has an older schema is copied first.
+    An SQLite database that has an older schema is copied first, to a file beside it, and a line says to which.
     """
     begun = datetime.now(UTC)
-    database = open_database(in_force().database_url, migrate=True)
+    database = open_database(in_force().database_url, migrate=True, back_up=not no_backup)
     try:
         applied = [name for name, at in migration_status(database) if at is not None and at >= begun]
     finally:
@@ -46,25 +52,42 @@ def migrate() -> None:
 @database_option
 @json_option
 def status(*, as_json: bool) -> None:
-    """Show where the database is, and which migrations it has seen."""
-    url = shown(in_force().database_url)
-    with opened(check=False) as database:
-        migrations = migration_status(database)
-        size = _bytes(database)
+    """Show where the database is, which migrations it has seen, and what waits for it in spools on this machine."""
+    settings = in_force()
+    url = shown(settings.database_url)
+    spools = left_behind(settings.spool, settings.database_url)
+    try:
+        with opened(check=False) as database:
+            migrations = migration_status(database)
+            stored = _bytes(database)
+    except StorageError:
+        for left in spools:
+            _tell_spool(left, err=True)
+        raise
     if wants_json(asked=as_json):
         write_json(
             {
                 "database_url": url,
-                "bytes": size,
+                "bytes": stored,
                 "migrations": [{"name": name, "applied_at": at and at.isoformat()} for name, at in migrations],
+                "spools": [
+                    {"folder": str(left.folder), "bytes": left.bytes, "running": left.live} for left in spools
+                ],
             }
         )
         return
-    click.echo(f"{url}{'' if size is None else f' ({size:,} bytes)'}")
+    click.echo(f"{url}{'' if stored is None else f' ({stored:,} bytes)'}")
     for name, at in migrations:
         click.echo(
             f"  {name}  {f'applied {at.astimezone():%Y-%m-%d %H:%M}' if at else 'pending: run `aitap db migrate`'}"
         )
+    for left in spools:
+        _tell_spool(left)
+
+
+def _tell_spool(left: Left, *, err: bool = False) -> None:
+    of = "a running proxy" if left.live else "a proxy that runs no more: the next one stores it, or `aitap db replay`"
+    click.echo(f"  spool {left.folder}: {size(left.bytes)} of {of}", err=err)
 
 
 def _bytes(database: Database) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -10,19 +11,25 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from aitap.atomic_file import atomic_file
+from aitap.export.compression import COMPRESSIONS, compressed
 from aitap.export.failures import Failure
-from aitap.export.formats import FORMATS
+from aitap.export.formats import FORMATS, otlp
+from aitap.export.progress import progress_bar
 from aitap.export.query_options import query_filter, query_options
 from aitap.export.store import opened
-from aitap.storage import queries
+from aitap.storage import cursors, queries
 from aitap.storage.conversation import add_messages, add_session_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from peewee import Database
 
+    from aitap.export.progress import Bar
+
 __all__ = ["export"]
+
+_AT_ONCE = 200
 
 
 @click.command()
@@ -30,48 +37,148 @@ __all__ = ["export"]
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(list(FORMATS)),
-    help="What to write; the default goes by FILE's ending, else jsonl.",
+    type=click.Choice([*FORMATS, "otlp"]),
+    help="What to write; the default goes by FILE's ending, else jsonl. otlp sends log lines to a collector.",
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write FILE instead of stdout; it appears when it is whole.",
+    help="Write FILE instead of stdout, compressed where it ends in .gz or .zst; it appears when it is whole.",
 )
 @click.option(
     "--contents", is_flag=True, help="With the messages, where they were captured: of each record, all of them."
 )
+@click.option(
+    "--since-last",
+    is_flag=True,
+    help="Only what has ended since the last export of this --name; at first, all that has ended.",
+)
+@click.option(
+    "--name", metavar="NAME", help="Of an export that goes on where it stopped; with --since-last. [default: default]"
+)
+@click.option("--forget", is_flag=True, help="Forget how far the export of this --name had come, and do nothing else.")
 @query_options
-def export(*, what: str, format_name: str | None, output: Path | None, contents: bool, **query: Any) -> None:
+def export(
+    *,
+    what: str,
+    format_name: str | None,
+    output: Path | None,
+    contents: bool,
+    since_last: bool,
+    name: str | None,
+    forget: bool,
+    **query: Any,
+) -> None:
     """Export whole records: interceptions (oldest first, with all that belongs to them) or sessions.
 
-    json is one array, jsonl one object a line. In csv a text that begins with = + - or @ gets an apostrophe
-    in front, so that no spreadsheet takes it for a formula.
+    All is as it stood when the export began. json is one array, jsonl one object a line, parquet has typed columns
+    (extra `parquet`), otlp sends log lines to the collector that OTEL_* name (extra `otel`). In csv a text that
+    begins with = + - or @ gets an apostrophe in front, so that no spreadsheet takes it for a formula. A new FILE may
+    be read by its owner alone: it holds what people typed.
     """
+    if forget:
+        _forget(name or "default")
+        return
     if output is not None and str(output) == "-":
         output = None
-    format_name = format_name or _by_ending(output)
+    format_name = _format(format_name, output)
     if contents and format_name == "csv":
-        raise click.UsageError("--contents has no place in csv: write json or jsonl")
-    encode = FORMATS[format_name]
-    with opened() as database, _destination(output) as file:
+        raise click.UsageError("--contents has no place in csv: write json, jsonl or parquet")
+    if what == "sessions" and since_last:
+        raise click.UsageError("--since-last is for interceptions: a session has no end after which nothing comes")
+    if format_name == "otlp" and (what == "sessions" or contents or output):
+        raise click.UsageError("otlp sends interceptions to a collector: it takes no sessions, --contents or file")
+    if name and not since_last:
+        raise click.UsageError("--name goes with --since-last")
+    encode: Callable[..., Iterator[bytes]] = otlp if format_name == "otlp" else FORMATS[format_name]
+    if format_name == "parquet" and contents:
+        encode = functools.partial(encode, contents=True)
+    with opened(read_only=not since_last) as database:
         wanted = query_filter(database, "sessions" if what == "sessions" else "interceptions", query)
-        iterate = queries.iter_sessions if what == "sessions" else queries.iter_interceptions
-        with contextlib.closing(iterate(database, wanted)) as records:  # type: ignore[type-var]
-            shown = _with_progress(records, what, database, wanted, to_file=output is not None)
-            if contents:
-                add = add_session_messages if what == "sessions" else add_messages
-                shown = (add(database, record) for record in shown)
-            for piece in encode(shown, what):
-                file.write(piece)
-        file.flush()
+        cursor = cursors.begin(database, name or "default", _question(wanted)) if since_last else None
+        beside = output is not None or format_name == "otlp" or not sys.stdout.isatty()
+        with _destination(output) as file, progress_bar(what, beside=beside) as bar:
+            with _one_moment(database):
+                records = _records(database, what, wanted, cursor, bar)
+                if contents:
+                    add = add_session_messages if what == "sessions" else add_messages
+                    records = (add(database, record) for record in records)
+                counted = _Counted(records, bar)
+                for piece in encode(counted, what):
+                    file.write(piece)
+            file.flush()
+        if cursor is not None:
+            # Not before the file is whole and in its place: who is cut off in between exports the same again.
+            cursors.finish(database, cursor, counted.count)
 
 
-def _by_ending(output: Path | None) -> str:
-    ending = output.suffix.lstrip(".").lower() if output else ""
-    return ending if ending in FORMATS else "jsonl"
+def _format(given: str | None, output: Path | None) -> str:
+    """What was asked for, or what the name of the file says."""
+    suffixes = [suffix.lower() for suffix in output.suffixes] if output else []
+    packed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
+    ending = suffixes[-2:-1] if packed else suffixes[-1:]
+    name = given or next((name for name in FORMATS if [f".{name}"] == ending), "jsonl")
+    if name == "parquet":
+        if packed:
+            raise click.UsageError("parquet is compressed inside: leave out the last ending of the file's name")
+        if output is None and sys.stdout.isatty():
+            raise click.UsageError("parquet is not for a terminal: write a file with -o FILE")
+    return name
+
+
+def _records(
+    database: Database, what: str, wanted: queries.Filter, cursor: cursors.Cursor | None, bar: Bar
+) -> Iterable[dict[str, Any]]:
+    if cursor is not None:
+        return cursors.iter_since(database, cursor, wanted)
+    if bar.shown:
+        bar.total((queries.count_sessions if what == "sessions" else queries.count_interceptions)(database, wanted))
+    return (queries.iter_sessions if what == "sessions" else queries.iter_interceptions)(database, wanted)
+
+
+class _Counted:
+    """Records on their way, counted."""
+
+    def __init__(self, records: Iterable[dict[str, Any]], bar: Bar) -> None:
+        self.count = 0
+        self._records = records
+        self._bar = bar
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for record in self._records:
+            yield record
+            self.count += 1
+            if self.count % _AT_ONCE == 0:
+                self._bar.advance(_AT_ONCE)
+        self._bar.advance(self.count % _AT_ONCE)
+
+
+def _question(wanted: queries.Filter) -> str:
+    """What the filter asks, to be compared with what it asked the last time."""
+    from msgspec import structs, to_builtins
+
+    from aitap.storage.fields import json_text
+
+    return json_text({name: to_builtins(value) for name, value in structs.asdict(wanted).items() if value})
+
+
+def _forget(name: str) -> None:
+    with opened(read_only=False) as database:
+        if not cursors.forget(database, name):
+            raise Failure(f"there is no export {name!r} that could go on")
+
+
+@contextlib.contextmanager
+def _one_moment(database: Database) -> Iterator[None]:
+    """All answers are of one moment, however long it takes whoever reads our output."""
+    from peewee import SqliteDatabase
+
+    with queries.snapshot(database):
+        if not isinstance(database, SqliteDatabase):
+            database.execute_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield
 
 
 @contextlib.contextmanager
@@ -80,26 +187,7 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         return
     try:
-        with atomic_file(output) as file:
-            yield file
+        with atomic_file(output, mode=0o600) as file, compressed(file, output) as target:
+            yield target
     except OSError as error:
         raise Failure(f"cannot write {output}: {error.strerror or error}") from None
-
-
-def _with_progress(
-    records: Iterable[dict[str, Any]], what: str, database: Database, filter: queries.Filter, *, to_file: bool
-) -> Iterable[dict[str, Any]]:
-    """The records, with a bar on stderr where somebody looks at it and the records do not go to the same screen."""
-    if not sys.stderr.isatty() or (not to_file and sys.stdout.isatty()):
-        return records
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    count = queries.count_sessions if what == "sessions" else queries.count_interceptions
-
-    def shown() -> Iterator[dict[str, Any]]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            yield from progress.track(records, total=count(database, filter), description=what)
-
-    return shown()

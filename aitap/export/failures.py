@@ -37,8 +37,13 @@ def describe(error: Exception) -> tuple[str, int] | None:
             *_loaded("aitap.storage.queries", "QueryError"),
             *_loaded("aitap.storage.ids", "AmbiguousIdError"),
             *_loaded("aitap.storage.users", "UserError"),
+            *_loaded("aitap.storage.groups", "GroupError"),
+            *_loaded("aitap.storage.audit", "CursorError"),
             *_loaded("aitap.settings", "SettingsError"),
             *_loaded("aitap.certs.authority", "AuthorityError"),
+            *_loaded("aitap.storage.cursors", "CursorMoved"),
+            *_loaded("aitap.storage.evidence.keys", "EvidenceKeyError"),
+            *_loaded("aitap.storage.evidence.checkpoint", "CheckpointError"),
         ),
     ):
         return _line(str(error)), 1

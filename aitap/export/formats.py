@@ -1,29 +1,32 @@
-"""File formats: each takes records one by one and gives bytes one by one, in constant memory."""
+"""File formats: each takes records one by one and gives bytes piece by piece, in constant memory."""
 
 from __future__ import annotations
 
-import csv
-import io
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.export.csv_rows import INTERCEPTION_COLUMNS, SESSION_COLUMNS, interception_row, session_row
+from aitap.export.csv_rows import INTERCEPTION_COLUMNS, SESSION_COLUMNS, csv_line, interception_row, session_row
+from aitap.export.failures import Failure
 from aitap.export.output import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["FORMATS", "csv_lines", "json_array", "json_lines"]
+__all__ = ["FORMATS", "csv_lines", "json_array", "json_lines", "otlp", "parquet"]
 
 Record = dict[str, Any]
+
+_AT_ONCE = 50
 
 
 def json_lines(records: Iterable[Record], _: str) -> Iterator[bytes]:
     """One compact JSON object a line."""
-    encode = msgspec.json.Encoder().encode
-    for record in records:
-        yield encode(record) + b"\n"
+    encode = msgspec.json.Encoder().encode_lines
+    rest = iter(records)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield encode(some)
 
 
 def json_array(records: Iterable[Record], _: str) -> Iterator[bytes]:
@@ -41,20 +44,40 @@ def csv_lines(records: Iterable[Record], what: str) -> Iterator[bytes]:
         "interceptions": (INTERCEPTION_COLUMNS, interception_row),
         "sessions": (SESSION_COLUMNS, session_row),
     }[what]
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(head)
-    for record in records:
-        writer.writerow(row(record))
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue().encode()
+    yield csv_line(head).encode()
+    rest = iter(records)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield "".join([csv_line(row(record)) for record in some]).encode()
 
 
-FORMATS: dict[str, Callable[[Iterable[Record], str], Iterator[bytes]]] = {
+def parquet(records: Iterable[Record], what: str, *, contents: bool = False) -> Iterator[bytes]:
+    """One Parquet file; see :mod:`aitap.export.parquet`. Raises ``Failure`` where the extra is missing."""
+    try:
+        from aitap.export.parquet import parquet_pieces
+    except ImportError:
+        raise Failure("Parquet needs one more package: pip install 'aitap[parquet]'") from None
+    return parquet_pieces(records, what, contents=contents)
+
+
+def otlp(records: Iterable[Record], _: str) -> Iterator[bytes]:
+    """Nothing for a file: the records go to an OpenTelemetry collector, as log lines. Raises ``Failure``."""
+    try:
+        from aitap.observe.log_history import HistoryError, send_history
+    except ImportError:
+        raise Failure("OpenTelemetry needs more packages: pip install 'aitap[otel]'") from None
+    try:
+        for _sent in send_history(records):
+            yield b""
+    except HistoryError as error:
+        raise Failure(str(error)) from None
+    except ValueError as error:
+        raise Failure(f"OpenTelemetry: {error}") from None
+
+
+FORMATS: dict[str, Callable[..., Iterator[bytes]]] = {
     "jsonl": json_lines,
     "json": json_array,
     "csv": csv_lines,
+    "parquet": parquet,
 }
 """Name of a format (and ending of its files) to the function that makes it; the second argument is what records are."""

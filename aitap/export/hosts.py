@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from aitap.export.human import one_line
+from aitap.export.listing import ListingGroup
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, query_filter, query_options_of
 from aitap.export.store import database_option, opened
@@ -26,16 +27,7 @@ __all__ = ["hosts"]
 _PATTERN = re.compile(r"(?:[a-z0-9*_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
-class _ListingGroup(click.Group):
-    """A group that lists when no other of its commands is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_ListingGroup)
+@click.group(cls=ListingGroup)
 def hosts() -> None:
     """Which hosts were seen, and which of them are to be read or passed unread.
 

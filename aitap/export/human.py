@@ -39,6 +39,9 @@ _DATED = re.compile(r"-(\d{8}|\d{4}-\d\d-\d\d)$")
 
 def safe(text: str) -> str:
     """Text without what a terminal would act on; line ends and tabs stay."""
+    # Nearly every text is: what Python prints as it is, is of none of these categories.
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return "".join(
         char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from aitap.export.failures import Failure
-from aitap.export.store import database_option, in_force
+from aitap.export.store import database_option, in_force, keep_evidence
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -45,14 +45,17 @@ def ingest(*, files: tuple[str, ...], initiator: str) -> None:
     from aitap.capture.routes import Router
     from aitap.capture.saved import Replay
     from aitap.prices.pricing import Prices
+    from aitap.redaction.redactor import redactor_of
     from aitap.storage.database import open_database
     from aitap.storage.writer import Writer
 
     settings = in_force()
     database = open_database(settings.database_url, migrate=True)
     try:
+        keep_evidence(database, settings)
         initiator_id = _initiator(database, initiator)
-        replay = Replay(Router(settings.providers), initiator_id, settings.capture)
+        redactor = redactor_of(settings.redact, settings.redactions)
+        replay = Replay(Router(settings.providers), initiator_id, settings.capture, redactor)
         prices = Prices(settings.prices)
         # Nothing is pruned from here: who ingests old traffic wants to look at it first.
         with _running(Writer(database, flush_interval=0.0, prices=prices)) as writer, _one_line_logs():

@@ -120,12 +120,24 @@ def _facts(record: Record) -> Iterator[tuple[str, str | Text]]:
     yield "kept", _known(record["capture"])
     for name, value in (record["metadata"] or {}).items():
         decided = name == "policy" and isinstance(value, dict)
-        yield human.one_line(str(name)), human.one_line(_decision(value) if decided else _text(value), 2000)
+        told = _decision(value) if decided else _removed(value) if name == "redacted" else _text(value)
+        yield human.one_line(str(name)), human.one_line(told, 2000)
+
+
+def _removed(manifest: object) -> str:
+    """What redaction removed: how many of what, and where."""
+    fields = manifest.items() if isinstance(manifest, dict) else ()
+    told = [(field, counts) for field, counts in fields if isinstance(counts, dict)]
+    return "; ".join(
+        f"{field}: {', '.join(f'{count} {rule}' for rule, count in counts.items())}" for field, counts in told
+    ) or _text(manifest)
 
 
 def _decision(policy: Record) -> str:
     """What the policy said of this call."""
     refused = "would have refused this call" if policy.get("mode") == "warn" else "refused this call"
+    if policy.get("budget"):
+        return f"a budget that is used up {refused}"
     return f"rule {policy['rule']} {refused}" if policy.get("rule") else refused
 
 

@@ -41,10 +41,17 @@ class _Wrapper(click.Command):
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on: 0.0.0.0 for any."
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many processes serve the port: one for each core, say.",
+)
 @confdir_option
 @database_option
 @click.pass_context
-def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
+def run(ctx: click.Context, *, port: int, host: str, workers: int, confdir: Path) -> None:
     """Start the recording proxy.
 
     Runs until it is stopped with Ctrl-C or SIGTERM; what it recorded is then in the database. All that
@@ -52,25 +59,39 @@ def run(ctx: click.Context, *, port: int, host: str, confdir: Path) -> None:
     """
     from aitap.certs.authority import ensure_authority
     from aitap.certs.bundle import write_bundle
-    from aitap.storage.database import open_database
+    from aitap.storage.database import AwayError, open_database
     from aitap.storage.homes import shown
 
-    settings = in_force()
+    options = ctx.meta[_BEHIND]
+    settings = in_force(_settings_in(options))
     database_url = settings.database_url
     authority = ensure_authority(confdir)
     bundle = write_bundle(authority)
     _check_free(host, port)
     # Opened here once, so that a database that cannot be used is one line now and not a proxy that records nothing.
-    open_database(database_url, migrate=True).close()
+    away = ""
+    try:
+        open_database(database_url, migrate=True).close()
+    except AwayError as error:
+        if not settings.spool_limit:
+            raise
+        away = f": AWAY, records wait in {settings.spool} ({error})"
     address = f"http://{_authority_form(host)}:{port}"
     click.echo(f"listens on  {address}{', and every other address of this machine' if host in _ANY else ''}")
     click.echo(f"CA          {authority.path}")
     click.echo(f"bundle      {bundle}")
-    click.echo(f"records     {shown(database_url)}")
-    _invite(address, needs_key=_needs_key(settings.auth, host), default=host == "127.0.0.1" and port == 8080)
+    click.echo(f"records     {shown(database_url)}{away}")
+    if workers > 1:
+        click.echo(f"workers     {workers} processes share the port")
+    needs_key = _needs_key(settings.auth, "" if settings.proxy_protocol else host)
+    _invite(address, needs_key=needs_key, default=host == "127.0.0.1" and port == 8080)
     sys.stdout.flush()
-    options = ctx.meta[_BEHIND]
-    _mitmdump(_arguments(host, port, confdir, database_url, options), options)
+    arguments = _arguments(host, port, confdir, None if workers > 1 else database_url, options)
+    if workers > 1:
+        from aitap.export.run_workers import run_workers
+
+        ctx.exit(run_workers(workers, (host, port), settings, arguments, options))
+    _mitmdump(arguments, options)
 
 
 def _needs_key(auth: str, host: str) -> bool:
@@ -96,7 +117,16 @@ def _authority_form(host: str) -> str:
     return f"[{shown}]" if ":" in shown else shown
 
 
-def _arguments(host: str, port: int, confdir: Path, database_url: str, options: list[str]) -> list[str]:
+def _settings_in(options: list[str]) -> dict[str, str]:
+    """Settings among mitmdump's options: they are in force before all others."""
+    from aitap.export.run_workers import told_options
+
+    told = told_options(options)
+    return {name[len("aitap_") :]: value for name, value in told.items() if name.startswith("aitap_")}
+
+
+def _arguments(host: str, port: int, confdir: Path, database_url: str | None, options: list[str]) -> list[str]:
+    """Ours for mitmdump; without a URL that is told otherwise."""
     import aitap
 
     script = Path(aitap.__file__).with_name("capture") / "script.py"
@@ -106,7 +136,7 @@ def _arguments(host: str, port: int, confdir: Path, database_url: str, options: 
         "flow_detail": "0",
         # Connect when a request is there: a provider that cannot be reached is then an answer, and a record.
         "connection_strategy": "lazy",
-        "aitap_database_url": database_url,
+        **({} if database_url is None else {"aitap_database_url": database_url}),
     }
     # What the user sets behind -- wins; mitmproxy refuses to be told twice.
     theirs = {word.removeprefix("--set=").partition("=")[0] for word in options}

@@ -11,7 +11,7 @@ import click
 
 from aitap.export.failures import Failure
 from aitap.export.proxy_options import confdir_option
-from aitap.export.store import database_option, in_force
+from aitap.export.store import database_option, in_force, keep_evidence
 
 if TYPE_CHECKING:
     import socket
@@ -32,7 +32,7 @@ PORT = 8088
 @confdir_option
 @database_option
 def serve(*, port: int, host: str, confdir: Path) -> None:
-    """Serve the records over HTTP: the reference's REST API.
+    """Serve the records over HTTP: web pages, and the reference's REST API.
 
     On 127.0.0.1 programs of this machine need no key (`auth = required` asks them for one too); on any other
     address everybody does. A user sees their own records, an auditor all: `aitap users role NAME auditor`. Stop it
@@ -50,7 +50,12 @@ def serve(*, port: int, host: str, confdir: Path) -> None:
         needed = keys_needed(settings.auth, local=is_local(sockets))
     except ListenError as error:
         raise Failure(str(error)) from None
-    server = make_server(settings.database_url, keys_needed=needed, confdir=confdir)
+    server = make_server(
+        settings.database_url,
+        keys_needed=needed,
+        confdir=confdir,
+        prepare=lambda database: keep_evidence(database, settings, confdir),
+    )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
 
     def announce() -> None:
@@ -72,5 +77,5 @@ def _address(bound: socket.socket) -> str:
 
 
 def _check_extra() -> None:
-    if not all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn")):
-        raise Failure("serving needs two more packages: pip install 'aitap[server]'")
+    if not all(importlib.util.find_spec(name) for name in ("jinja2", "starlette", "uvicorn")):
+        raise Failure("serving needs three more packages: pip install 'aitap[server]'")

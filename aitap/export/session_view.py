@@ -83,7 +83,11 @@ def _head(session: Record) -> list[RenderableType]:
         if count
     )
     return [
-        Text.assemble(("Session ", "bold"), human.one_line(session["id"])),
+        Text.assemble(
+            ("Session ", "bold"),
+            human.one_line(session["id"]),
+            (", pinned" if session["pinned"] else "", "bold yellow"),
+        ),
         Text.assemble((client, "bold"), f" of {human.one_line(who)}, {when}"),
         Text(f"{sums or 'nothing ended yet'}; {_tokens(session['token_usage_summary'])}{_cost(session)}"),
         Text(", ".join(human.one_line(model) for model in session["models"] or ()), style="dim"),

@@ -1,4 +1,4 @@
-"""``aitap sessions list|show``: conversations, each with its threads, sub-agents and tool calls."""
+"""``aitap sessions list|show|pin|unpin``: conversations, each with its threads, sub-agents and tool calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, limit_options, query_filter, query_options, resolved
 from aitap.export.store import database_option, opened
 from aitap.storage.conversation import add_session_messages
-from aitap.storage.queries import get_session, list_sessions
+from aitap.storage.pins import pin
+from aitap.storage.queries import find_session, get_session, list_sessions
 
 __all__ = ["sessions"]
 
@@ -74,3 +75,37 @@ def show(*, session_id: str, initiator: str | None, full: bool, as_json: bool) -
     from aitap.export.session_view import session_view
 
     terminal().print(session_view(record, full=full))
+
+
+@sessions.command("pin")
+@click.argument("session_id", metavar="ID")
+@click.option("--initiator", metavar="USER", help="Whose session, where several users have one of this id.")
+@database_option
+def pin_(*, session_id: str, initiator: str | None) -> None:
+    """Keep one session for good: retention and `aitap prune` leave it alone until it is unpinned.
+
+    ID is as for `aitap sessions show`.
+    """
+    _pin(session_id, initiator, pinned=True)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option("--initiator", metavar="USER", help="Whose session, where several users have one of this id.")
+@database_option
+def unpin(*, session_id: str, initiator: str | None) -> None:
+    """Let one session go again when its time has come, which may be at once."""
+    _pin(session_id, initiator, pinned=False)
+
+
+def _pin(session_id: str, initiator: str | None, *, pinned: bool) -> None:
+    with opened(read_only=False) as database:
+        whose = resolved(database, {"initiator": initiator} if initiator else {}).initiator_id
+        record = find_session(database, session_id, whose)
+        if record is None:
+            raise Failure(f"no session {session_id!r}")
+        changed = pin(database, record["id"], record["initiator"]["id"], pinned=pinned)
+    state = "pinned" if pinned else "not pinned"
+    calls = record["interceptions"]
+    count = f"{calls} interception{'' if calls == 1 else 's'}"
+    click.echo(f"session {record['id']} ({count}) is {state}{'' if changed else ' already'}")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aitap import settings
+from aitap.certs.authority import DEFAULT_CONFDIR
 from aitap.storage.database import open_database
 
 if TYPE_CHECKING:
     from peewee import Database
 
-__all__ = ["database_option", "in_force", "opened"]
+__all__ = ["database_option", "evidence_key", "in_force", "keep_evidence", "opened"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,10 +37,29 @@ def database_option(command: Command) -> Command:
     )(command)
 
 
-def in_force() -> settings.Settings:
-    """The settings for this command line. Raises ``SettingsError``."""
+def in_force(told: Mapping[str, str] | None = None) -> settings.Settings:
+    """The settings for this command line, and what was ``told`` beside it, by name. Raises ``SettingsError``."""
     given = click.get_current_context().ensure_object(dict)
-    return settings.load({"database_url": given.get("database_url")})
+    return settings.load({"database_url": given.get("database_url"), **(told or {})})
+
+
+def evidence_key(found: settings.Settings, confdir: Path = DEFAULT_CONFDIR) -> Path:
+    """The file of the key that signs tamper evidence on this machine."""
+    from aitap.storage.evidence.keys import KEY
+
+    return Path(found.tamper_evidence_key or confdir / KEY).expanduser()
+
+
+def keep_evidence(database: Database, found: settings.Settings, confdir: Path = DEFAULT_CONFDIR) -> None:
+    """What this command changes is chained, where the setting says so or what is there is chained already.
+
+    Raises ``EvidenceKeyError``.
+    """
+    from aitap.storage.evidence import chain
+    from aitap.storage.evidence.keys import signing_key
+
+    if found.tamper_evidence or chain.has_evidence(database):
+        chain.keep_evidence(database, signing_key(evidence_key(found, confdir)))
 
 
 @contextlib.contextmanager
@@ -49,8 +70,11 @@ def opened(*, read_only: bool = True, check: bool = True, migrate: bool = False)
 
     Raises ``StorageError`` and ``SettingsError``.
     """
-    database = open_database(in_force().database_url, read_only=read_only, check=check, migrate=migrate)
+    found = in_force()
+    database = open_database(found.database_url, read_only=read_only, check=check, migrate=migrate)
     try:
+        if check and not read_only:
+            keep_evidence(database, found)
         yield database
     finally:
         database.close()

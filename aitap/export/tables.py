@@ -135,9 +135,19 @@ _INTERCEPTIONS = [
     _Column(header="PROMPT OR \u2192 TOOLS", cell=lambda r, _: story(r), width=0, since=120),
 ]
 
+def _last_prompt(record: Record, _: datetime) -> Text:
+    pinned = "pinned  " if record["pinned"] else ""
+    return Text.assemble((pinned, "bold yellow"), human.one_line(record["last_prompt"] or human.DASH))
+
+
+def _session_id(record: Record, _: datetime) -> Text:
+    """Pinned ones stand out."""
+    return Text(human.short_id(record["id"]), style="bold yellow" if record["pinned"] else "dim")
+
+
 _SESSIONS = [
     _Column(header="LAST ACTIVE", cell=lambda r, now: human.day_and_time(r["last_active_at"], now), width=12),
-    _Column(header="ID", cell=lambda r, _: human.short_id(r["id"]), width=8, style="dim"),
+    _Column(header="ID", cell=_session_id, width=8),
     _Column(header="USER", cell=_user, width=10, since=160),
     _Column(header="CLIENT", cell=_client, width=14),
     _Column(header="MODELS", cell=lambda r, _: _models(r, most=1), width=26, since=140, until=190),
@@ -150,7 +160,7 @@ _SESSIONS = [
     _Column(header="CACHED", cell=_session_tokens("cache_read_input_tokens"), width=6, right=True, since=100),
     _Column(header="OUT", cell=_session_tokens("output_tokens"), width=5, right=True),
     _Column(header="COST", cell=_session_cost, width=9, right=True, since=130),
-    _Column(header="LAST PROMPT", cell=lambda r, _: human.one_line(r["last_prompt"] or human.DASH), width=0),
+    _Column(header="LAST PROMPT", cell=_last_prompt, width=0),
 ]
 
 

@@ -1,19 +1,22 @@
 """Who was shown whose records, and when: what an auditor does is itself on record.
 
 One row for each answer and each person whose records were in it, written before the answer is given. Who
-reads their own is not written down. Rows stay when retention takes the records that were read.
+reads their own is not written down. Rows stay when retention takes the records that were read; they go when they
+are older than a setting of their own allows.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from aitap.record import new_id
-from aitap.storage.database import execute_many, transaction
-from aitap.storage.fields import timestamp_text
+from aitap.storage.database import execute_many, rows_of, transaction
+from aitap.storage.evidence.chain import cover
+from aitap.storage.fields import is_uuid, timestamp_text
 from aitap.storage.models import Reading
 from aitap.storage.rows import Shape, initiators
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["Reader", "list_readings", "note_reading"]
+__all__ = ["CursorError", "Reader", "Readings", "list_readings", "note_reading", "old_readings", "remove_readings"]
 
 _LONGEST = 1024
 _READING = Shape(Reading)
@@ -30,6 +33,14 @@ _PUT = (
     "INSERT INTO aitap_audit (id, read_at, reader_id, api_key_id, address, subject_id, path, query, records) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+_CURSOR = "SELECT read_at, id FROM aitap_audit WHERE id = ?"
+_OLD = "FROM aitap_audit WHERE read_at < ?"
+_REMOVE = f"DELETE FROM aitap_audit WHERE id IN (SELECT id {_OLD} ORDER BY read_at LIMIT ?) RETURNING id"
+
+
+class CursorError(Exception):
+    """The reading that a page is to follow is not there."""
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,14 +68,55 @@ def note_reading(database: Database, reader: Reader, subjects: Mapping[str, int]
     if rows:
         with transaction(database):
             execute_many(database, _PUT, rows)
+            cover(database, readings=[row[0] for row in rows])
 
 
-def list_readings(database: Database, *, subject_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-    """The newest readings, of one person's records or of anybody's, with ``reader`` and ``subject`` as users."""
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which readings are meant; None means any. Both times are inclusive."""
+
+    reader_id: str | None = None
+    subject_id: str | None = None
+    read_after: datetime | None = None
+    read_before: datetime | None = None
+
+
+_ANY = Readings()
+
+
+def list_readings(
+    database: Database, wanted: Readings = _ANY, *, limit: int = 100, after_id: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest readings first, with ``reader`` and ``subject`` as users; plain dicts ready for JSON.
+
+    ``after_id`` is the last one of the page before. Raises :class:`CursorError` where there is none such.
+    """
     query = Reading.select(*_READING.fields).order_by(Reading.read_at.desc(), Reading.id.desc()).limit(limit)
-    found = [
-        _READING.dict(row)
-        for row in database.execute(query if subject_id is None else query.where(Reading.subject_id == subject_id))
-    ]
+    for field, value in ((Reading.reader_id, wanted.reader_id), (Reading.subject_id, wanted.subject_id)):
+        if value is not None:
+            query = query.where(field == value)
+    if wanted.read_after is not None:
+        query = query.where(Reading.read_at >= wanted.read_after)
+    if wanted.read_before is not None:
+        query = query.where(Reading.read_at <= wanted.read_before)
+    if after_id is not None:
+        cursor = rows_of(database, _CURSOR, (after_id.lower(),)) if is_uuid(after_id.lower()) else []
+        if not cursor:
+            raise CursorError(f"after_id: reading {after_id!r} not found")
+        at, own_id = cursor[0]
+        query = query.where((Reading.read_at < at) | ((Reading.read_at == at) & (Reading.id < str(own_id))))
+    found = [_READING.dict(row) for row in database.execute(query)]
     people = initiators(database, {row[name]: None for row in found for name in ("reader_id", "subject_id")})
     return [row | {"reader": people[row["reader_id"]], "subject": people[row["subject_id"]]} for row in found]
+
+
+def old_readings(database: Database, before: str) -> int:
+    """How many are from before this moment (as it is stored)."""
+    return int(rows_of(database, f"SELECT count(*) {_OLD}", (before,))[0][0])
+
+
+def remove_readings(database: Database, before: str, limit: int) -> int:
+    """Remove the oldest of those, so many at most, in a transaction of its own; returns how many went."""
+    with transaction(database):
+        gone = [str(row[0]) for row in rows_of(database, _REMOVE, (before, limit))]
+        cover(database, removed=gone)
+    return len(gone)

@@ -16,8 +16,10 @@ import msgspec
 from peewee import SqliteDatabase
 
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
+from aitap.storage.evidence.chain import cover
 from aitap.storage.fields import timestamp_text
 from aitap.storage.models import CONTENTS, HAS_CONTENTS
+from aitap.storage.pins import PINNED
 from aitap.storage.recent import Recent
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ _INSERT = (
 _LOOSEN = "INSERT INTO aitap_loose_messages (digest) VALUES (?) ON CONFLICT (digest) DO NOTHING"
 _LOOSE = "SELECT digest FROM aitap_loose_messages LIMIT 50"
 _COLUMNS = ", ".join(CONTENTS)
-_OLD = f"FROM aibridge_interceptions WHERE started_at < ? AND ended_at IS NOT NULL AND ({HAS_CONTENTS})"
+_OLD = (
+    f"FROM aibridge_interceptions i WHERE i.started_at < ? AND i.ended_at IS NOT NULL AND ({HAS_CONTENTS}) "
+    f"AND NOT EXISTS (SELECT 1 FROM {PINNED})"
+)
 _UNREFERRED = " AND ".join(
     [
         "NOT EXISTS (SELECT 1 FROM aitap_messages child WHERE child.parent_digest = aitap_messages.digest)",
@@ -96,6 +101,11 @@ class Contents:
             return True
         return bool(rows_of(self._database, "SELECT 1 FROM aitap_messages WHERE digest = ?", (digest,)))
 
+    @property
+    def written(self) -> list[str]:
+        """The digests of the messages that the last :meth:`write` wrote."""
+        return self._written
+
     def committed(self) -> None:
         """The transaction of the last :meth:`write` is done."""
         for digest in self._written:
@@ -149,6 +159,7 @@ def drop(database: Database, before: str, size: int) -> int:
             those = question_marks(len(found))
             rows_of(database, f"UPDATE aibridge_interceptions SET {nothing} WHERE id IN {those}", [r[0] for r in found])
             _note(database, (row[1:] for row in found))
+            cover(database, [str(row[0]) for row in found])
     return len(found)
 
 

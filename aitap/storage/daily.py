@@ -1,7 +1,8 @@
 """Usage by day and by month: sums that the writer keeps, so that a year's report reads no interception.
 
 A row sums up the ended interceptions of one day or month (UTC, by their start), user, provider, model,
-client, purpose and kind of credential, in the transaction that stores them. Rows outlive what they sum up: when
+client, purpose and kind of credential, in the transaction that stores them; days are there for all users
+together too. Rows outlive what they sum up: when
 retention takes the interceptions away, what they cost stays known, and says nothing of what they were about.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aitap.storage.database import execute_many, question_marks, rows_of
 from aitap.storage.fields import timestamp_text
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception
 
-__all__ = ["KEY", "SUMS", "Sums", "add", "add_ended", "add_stored", "sums_of_rows"]
+__all__ = ["KEY", "SUMS", "Sums", "add", "add_ended", "add_stored", "sums_of_rows", "take_from_totals"]
 
 KEY = ("day", *KINDS)
 SUMS = COUNTS
@@ -31,8 +32,7 @@ Key = tuple[str, ...]
 Sums = dict[Key, list[int]]
 
 
-def _statement(table: str, span: str) -> str:
-    key = (span, *KEY[1:])
+def _statement(table: str, *key: str) -> str:
     return (
         f"INSERT INTO {table} ({', '.join((*key, *SUMS))}) VALUES {question_marks(len(key) + len(SUMS))} "
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
@@ -40,8 +40,9 @@ def _statement(table: str, span: str) -> str:
     )
 
 
-_ADD_DAY = _statement("aitap_daily_usage", "day")
-_ADD_MONTH = _statement("aitap_monthly_usage", "month")
+_ADD_DAY = _statement("aitap_daily_usage", *KEY)
+_ADD_MONTH = _statement("aitap_monthly_usage", "month", *KEY[1:])
+_ADD_TOTAL = _statement("aitap_daily_totals", "day", *KEY[2:])
 _AT_ONCE = 500
 
 _ROUNDING = 5e-7
@@ -124,13 +125,21 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
 def add(database: Database, sums: Sums) -> None:
     """Add to what is stored; keys as in ``KEY``, sums as in ``SUMS``. Call it inside a transaction."""
     months: Sums = {}
-    for (day, *rest), values in sums.items():
-        month = (day[:7], *rest)
-        so_far = months.get(month)
-        months[month] = list(values) if so_far is None else list(map(operator.add, so_far, values))
-    for statement, rows in ((_ADD_DAY, sums), (_ADD_MONTH, months)):
+    totals: Sums = {}
+    for (day, user, *rest), values in sums.items():
+        for coarser, key in ((months, (day[:7], user, *rest)), (totals, (day, *rest))):
+            so_far = coarser.get(key)
+            coarser[key] = list(values) if so_far is None else list(map(operator.add, so_far, values))
+    for statement, rows in ((_ADD_DAY, sums), (_ADD_MONTH, months), (_ADD_TOTAL, totals)):
         if rows:
             execute_many(database, statement, [(*key, *values) for key, values in rows.items()])
+
+
+def take_from_totals(database: Database, rows: Iterable[Sequence[Any]]) -> None:
+    """Rows of ``aitap_daily_usage`` (``KEY``, then ``SUMS``) have been removed, with the user whose days they were."""
+    size = len(KEY)
+    taken = [(row[0], *row[2:size], *(-value for value in row[size:])) for row in rows]
+    execute_many(database, _ADD_TOTAL, taken)
 
 
 def add_stored(database: Database, ids: Iterable[str], *, times: int = 1) -> None:

@@ -10,6 +10,7 @@ read cannot be stale by the time it writes. Where the database lives, in a file 
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,23 +21,29 @@ import peewee
 from peewee import Database
 from playhouse.migrations import MigrationError, Runner
 
-from aitap.storage.homes import Home, StorageError, home_of, home_of_database
+from aitap.storage.homes import AwayError, Home, StorageError, home_of, home_of_database
 from aitap.storage.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "AwayError",
     "StorageError",
+    "check_schema",
+    "closed_database",
     "execute_many",
     "migrate",
     "migration_status",
     "open_database",
     "passes",
     "question_marks",
+    "reach",
     "rows_of",
     "transaction",
 ]
+
+log = logging.getLogger(__name__)
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LEDGER = "aitap_migrations"
@@ -44,30 +51,57 @@ _MEMBER = re.compile(r"json_extract\((\S+), '\$\.(\w+)'\)")
 _BYTES = re.compile(r"CAST\((\S+) AS BLOB\)")
 
 
-def open_database(url: str, *, migrate: bool = False, read_only: bool = False, check: bool = True) -> Database:
+def open_database(
+    url: str, *, migrate: bool = False, read_only: bool = False, check: bool = True, back_up: bool = True
+) -> Database:
     """The database of ``url`` (``sqlite:////absolute/path.db``, ``postgresql://...``), all models bound to it.
 
-    With ``migrate`` it is made where it is not there and brought to this version's schema. Raises
-    :class:`StorageError` where it is missing, not a database, not ours, older (without ``migrate``) or
-    newer than this version, or where the system forbids it. Without ``check`` any schema will do: for
-    who only asks :func:`migration_status`.
+    With ``migrate`` it is made where it is not there and brought to this version's schema, see :func:`migrate`;
+    without ``back_up`` no copy is made. Raises :class:`StorageError` where it is missing, not a database, not
+    ours, older (without ``migrate``) or newer than this version, or where the system forbids it. Without
+    ``check`` any schema will do: for who only asks :func:`migration_status`.
     """
     home = home_of(url)
     home.prepare(create=migrate)
     database: Database | None = None
     with _explained(home):
         try:
-            database = home.connect(read_only=read_only)
+            database = home.database(read_only=read_only)
+            home.open(database)
             if migrate:
-                _migrate(database, home)
+                _migrate(database, home, back_up=back_up)
             if check:
-                _check_schema(database, home)
+                check_schema(database)
         except BaseException:
             if database is not None:
                 database.close()
             raise
     database.bind(MODELS, bind_refs=False, bind_backrefs=False)
     return database
+
+
+def closed_database(url: str) -> Database:
+    """The database of ``url``, all models bound to it, which :func:`reach` opens.
+
+    Raises :class:`StorageError` for a URL that names none.
+    """
+    database = home_of(url).database(read_only=False)
+    database.bind(MODELS, bind_refs=False, bind_backrefs=False)
+    return database
+
+
+def reach(database: Database) -> None:
+    """See to it that a database is there and has this version's schema, made or brought to it where it is not.
+
+    Raises :class:`StorageError`, and :class:`AwayError` where trying again later may help.
+    """
+    home = home_of_database(database)
+    home.prepare(create=True)
+    with _explained(home):
+        if database.is_closed():
+            home.open(database)
+        _migrate(database, home)
+    check_schema(database)
 
 
 def migration_status(database: Database) -> list[tuple[str, datetime | None]]:
@@ -81,7 +115,7 @@ def migration_status(database: Database) -> list[tuple[str, datetime | None]]:
 def migrate(database: Database) -> list[str]:
     """Apply what is pending, all or nothing, and return the names applied.
 
-    An SQLite database that has an older schema is first copied to ``<file>.before-<migration>``. Safe
+    An SQLite database that has an older schema is first copied to ``<file>.before-<migration>``; the log says so. Safe
     to call from several processes at once. Raises :class:`StorageError`.
     """
     home = home_of_database(database)
@@ -119,11 +153,22 @@ def _behind(error: peewee.OperationalError) -> BaseException:
 
 def passes(error: Exception) -> bool:
     """Whether an error is trouble of the database itself, which may be over soon, and not of what was to be written."""
+    if isinstance(error, peewee.DatabaseError) and _sqlstate(error) in _NOT_THE_RECORDS:
+        return True
     if isinstance(error, peewee.InterfaceError):
         # SQLite says it of a value that it cannot take, psycopg of a server that is gone.
         return "connection" in str(error)
     # The plain DatabaseError is what SQLite says of a damaged file.
     return isinstance(error, (peewee.OperationalError, peewee.InternalError)) or type(error) is peewee.DatabaseError
+
+
+_NOT_THE_RECORDS = {"42P01", "42703", "42P10", "42501", "0A000", "3F000"}
+"""What PostgreSQL says where a table or column is not there, or is another by now, or we may not write to it."""
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    behind = error.__cause__ or error.__context__
+    return None if behind is None else getattr(behind, "sqlstate", None)
 
 
 def rows_of(database: Database, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -165,18 +210,19 @@ def _explained(home: Home) -> Iterator[None]:
     try:
         yield
     except peewee.PeeweeException as error:
-        raise StorageError(f"cannot use {home.name}: {home.advice(str(error))}") from None
+        kind = AwayError if home.may_come_back(str(error)) else StorageError
+        raise kind(f"cannot use {home.name}: {home.advice(str(error))}") from None
     except (MigrationError, OSError) as error:
         raise StorageError(f"cannot use {home.name}: {error}") from None
 
 
-def _migrate(database: Database, home: Home) -> list[str]:
+def _migrate(database: Database, home: Home, *, back_up: bool = True) -> list[str]:
     runner = Runner(database, str(_MIGRATIONS), _LEDGER)
     pending = _pending(runner)
     if not pending:
         return []
-    if runner.applied():
-        home.back_up(database, pending[0])
+    if back_up and runner.applied() and (copy := home.back_up(database, pending[0])):
+        log.warning("the database gets a newer schema; what it was is in %s", copy)
     # The lock comes before the second look: of two processes that start at once, the later finds nothing to do.
     with transaction(database):
         if not runner.applied() and (strange := database.get_tables()):
@@ -192,7 +238,9 @@ def _pending(runner: Runner) -> list[str]:
     return [entry.name for entry in runner.status() if entry.path and not entry.applied]
 
 
-def _check_schema(database: Database, home: Home) -> None:
+def check_schema(database: Database) -> None:
+    """Raise :class:`StorageError` where the schema is not this version's."""
+    home = home_of_database(database)
     status = Runner(database, str(_MIGRATIONS), _LEDGER).status()
     if newer := [entry.name for entry in status if entry.path is None]:
         raise StorageError(f"cannot use {home.name}: a newer aitap made its schema ({newer[-1]}); upgrade aitap")

@@ -9,9 +9,9 @@ import msgspec
 from peewee import SQL
 
 from aitap.storage.fields import is_uuid
-from aitap.storage.models import Interception
+from aitap.storage.models import Interception, Kind
 
-__all__ = ["Filter", "conditions", "where"]
+__all__ = ["Filter", "conditions", "kind_conditions", "where"]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,20 @@ def conditions(filter: Filter) -> list[Any]:
         found.append(Interception.started_at <= filter.started_before)
     if filter.ended:
         found.append(Interception.ended_at.is_null(is_null=False))
+    return found
+
+
+def kind_conditions(filter: Filter) -> list[Any]:
+    """What the filter asks of a row of ``aitap_kinds``; nothing where every kind will do."""
+    found: list[Any] = [
+        getattr(Kind, name) == value
+        for name in ("initiator_id", "provider", "provider_name", "model")
+        if (value := getattr(filter, name)) is not None
+    ]
+    if filter.initiator_id is not None and not is_uuid(filter.initiator_id):
+        found = [SQL("1 = 0")]
+    if filter.client is not None:
+        found.append(Kind.client.in_(("", "Unknown") if filter.client == "Unknown" else (filter.client,)))
     return found
 
 

@@ -56,15 +56,18 @@ def create_key(
     key = KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     own_id = new_id()
     with transaction(database):
-        Key.insert(
-            id=own_id,
-            user_id=user_id,
-            name=name,
-            digest=key_digest(key),
-            hint=key[-_HINT:],
-            created_at=time.time(),
-            expires_at=expires_at,
-        ).execute()
+        # By this database: the model is bound to whichever was opened last.
+        database.execute(
+            Key.insert(
+                id=own_id,
+                user_id=user_id,
+                name=name,
+                digest=key_digest(key),
+                hint=key[-_HINT:],
+                created_at=time.time(),
+                expires_at=expires_at,
+            )
+        )
         changed(database)
     return key, _told(database, Key.select(*_KEY.fields).where(Key.id == own_id))[0]
 

@@ -77,6 +77,11 @@ class Threads:
             if rows:
                 execute_many(self._database, sql, rows)
 
+    @property
+    def completed(self) -> list[str]:
+        """The tool usages whose results came with the last ``resolve``."""
+        return [usage for *_, usage in self._completed]
+
     def _resolve(self, record: Interception, node: Node) -> None:
         lineage = record.lineage
         # Always, even where the parent is known: a batch that is tried again must complete the same tool calls.

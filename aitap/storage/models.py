@@ -21,27 +21,42 @@ from peewee import (
 )
 
 from aitap.storage.access_models import Change, HostRule, Key, Reading, User
+from aitap.storage.budget_models import Budget, BudgetNotice, Group, GroupMember
+from aitap.storage.evidence_models import Ending, EvidenceBlock, ExportCursor
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
-from aitap.storage.usage_models import DailyUsage, MonthlyUsage
+from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionKind
+from aitap.storage.usage_models import DailyTotal, DailyUsage, MonthlyUsage
 
 __all__ = [
     "CONTENTS",
     "HAS_CONTENTS",
     "MODELS",
+    "Budget",
+    "BudgetNotice",
     "Change",
+    "DailyTotal",
     "DailyUsage",
+    "Ending",
+    "EvidenceBlock",
+    "ExportCursor",
+    "Group",
+    "GroupMember",
     "History",
     "Host",
     "HostRule",
     "Interception",
     "Key",
+    "Kind",
+    "KindDay",
     "LooseMessage",
     "Message",
     "ModelThought",
     "MonthlyUsage",
     "ProxyRun",
+    "PrunedId",
     "Reading",
     "Session",
+    "SessionKind",
     "TokenUsage",
     "ToolUsage",
     "User",
@@ -97,14 +112,15 @@ class Interception(Table):
     response_digest = TextField(null=True)
     system_digest = TextField(null=True)
     tools_digest = TextField(null=True)
+    kind_id = IntegerField(null=True)
+    """What lists are filtered by, all in one; see :mod:`aitap.storage.kinds`."""
 
     class Meta:
         table_name = "aibridge_interceptions"
         indexes = (
-            (("started_at", "id"), False),
-            (("initiator_id", "started_at"), False),
             (("session_id", "started_at"), False),
-            (("model", "started_at"), False),
+            (("started_at", "kind_id"), False),
+            (("kind_id", "started_at"), False),
         )
 
 
@@ -199,15 +215,14 @@ class Session(Table):
     unpriced = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     """Token usages whose cost is not known."""
     cost_micros = BigIntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    pinned = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    """Retention leaves it alone."""
 
     class Meta:
         table_name = "aitap_sessions"
         primary_key = CompositeKey("session_id", "initiator_id")
         without_rowid = True
-        indexes = (
-            (("last_active_at", "session_id"), False),
-            (("initiator_id", "last_active_at"), False),
-        )
+        indexes = ((("initiator_id", "last_active_at"), False),)
 
 
 class History(Table):
@@ -298,26 +313,37 @@ MODELS: tuple[type[Any], ...] = (
     Reading,
     HostRule,
     Change,
+    Group,
+    GroupMember,
+    Budget,
+    BudgetNotice,
     Interception,
     TokenUsage,
     UserPrompt,
     ToolUsage,
     ModelThought,
     Session,
+    Kind,
+    KindDay,
+    SessionKind,
+    PrunedId,
     DailyUsage,
     MonthlyUsage,
+    DailyTotal,
     History,
     ProxyRun,
     Host,
     Message,
     LooseMessage,
+    EvidenceBlock,
+    Ending,
+    ExportCursor,
 )
 
 CONTENTS = ("request_digest", "response_digest", "system_digest", "tools_digest")
 """The columns by which an interception refers to contents."""
 HAS_CONTENTS = "request_digest IS NOT NULL OR response_digest IS NOT NULL"
 
-Interception.add_index(Interception.thread_root_id, where=SQL("thread_root_id IS NOT NULL"))
 Interception.add_index(
     Interception.index(Interception.id, where=SQL("ended_at IS NULL"), name="aibridge_interceptions_open")
 )
@@ -326,4 +352,13 @@ Interception.add_index(
 )
 for _column in CONTENTS:
     Interception.add_index(getattr(Interception, _column), where=SQL(f"{_column} IS NOT NULL"))
+Session.add_index(
+    Session.index(
+        Session.last_active_at,
+        Session.session_id,
+        Session.initiator_id,
+        Session.started_at,
+        name="aitap_sessions_newest",
+    )
+)
 Message.add_index(Message.parent_digest, where=SQL("parent_digest IS NOT NULL"))

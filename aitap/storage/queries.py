@@ -13,12 +13,21 @@ from operator import and_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from peewee import SQL, Database, NodeList, SqliteDatabase, Tuple, fn
+from peewee import OP, SQL, Database, Expression, SqliteDatabase, Tuple, fn
 
-from aitap.storage.fields import is_uuid
-from aitap.storage.filters import Filter, conditions, where
-from aitap.storage.models import Interception, Session
+from aitap.storage.counts import (
+    count_interceptions,
+    distinct_clients,
+    distinct_models,
+    distinct_provider_names,
+    distinct_providers,
+)
+from aitap.storage.fields import is_uuid, timestamp_text
+from aitap.storage.filters import Filter, conditions, kind_conditions, where
+from aitap.storage.models import Interception, Kind, Session
+from aitap.storage.newest import reach
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
+from aitap.storage.session_filters import count_sessions, session_conditions, unindexed
 from aitap.storage.threads import session_threads
 
 if TYPE_CHECKING:
@@ -31,7 +40,9 @@ __all__ = [
     "count_sessions",
     "distinct_clients",
     "distinct_models",
+    "distinct_provider_names",
     "distinct_providers",
+    "find_session",
     "get_interception",
     "get_interceptions",
     "get_session",
@@ -40,12 +51,15 @@ __all__ = [
     "list_interceptions",
     "list_sessions",
     "recent_ids",
+    "session_query",
+    "sessions_of",
+    "sessions_with",
     "snapshot",
 ]
 
 _PAGE = 200
+_WHOLE_PAGE = 500
 _SHORTEST = 4
-_RARE = 5000
 
 
 class QueryError(Exception):
@@ -63,7 +77,7 @@ def list_interceptions(
     ``after_id`` names the last one of the page before, which has the filter's initiator if it has one. Raises
     :class:`QueryError` where there is none such. ``offset`` leaves out so many of the newest.
     """
-    found = conditions(filter)
+    cursor: Any = None
     if after_id is not None:
         position = Interception.select(Interception.started_at, Interception.id)
         position = position.where(Interception.id == after_id.lower())
@@ -72,7 +86,18 @@ def list_interceptions(
         cursor = database.execute(position).fetchone() if is_uuid(after_id.lower()) else None
         if cursor is None:
             raise QueryError(f"after_id: interception {after_id!r} not found")
-        found.append(Tuple(Interception.started_at, Interception.id) < Tuple(*cursor))
+    # Whose session it is says its id as a rule, so that nothing else needs be looked for.
+    found = conditions(filter)
+    if filter.session_id is None and kind_conditions(filter):
+        found_ids = _page_of_kinds(database, filter, cursor, limit + offset)
+        if found_ids is None:
+            return []
+        found = found_ids
+    if cursor is not None:
+        found += [
+            Interception.started_at <= cursor[0],
+            Tuple(Interception.started_at, Interception.id) < Tuple(*cursor),
+        ]
     query = where(Interception.select(*INTERCEPTION.fields), found)
     query = query.order_by(Interception.started_at.desc(), Interception.id.desc()).limit(limit)
     if offset:
@@ -80,20 +105,46 @@ def list_interceptions(
     return whole(database, database.execute(query).fetchall())
 
 
+def _page_of_kinds(database: Database, filter: Filter, cursor: Any, wanted: int) -> list[Any] | None:
+    """Conditions that hold for a page of what matches and for hardly anything else; None where there is nothing."""
+    after, before = (
+        None if at is None else timestamp_text(at.timestamp()) for at in (filter.started_after, filter.started_before)
+    )
+    if cursor is not None:
+        before = cursor[0] if before is None else min(before, cursor[0])
+        # These began at the same moment as the last one of the page before, and may have been on it.
+        wanted += Interception.select().where(Interception.started_at == cursor[0]).count(database)
+    if filter.ended:
+        wanted += Interception.select().where(Interception.ended_at.is_null()).count(database)
+    found = reach(database, filter, after=after, before=before, wanted=wanted)
+    if found is None:
+        return None
+    if found.kinds is None:
+        # By the moments: SQLite shall not begin with all that such kinds have.
+        kind: Any = unindexed(database, Interception.kind_id)
+        of_kinds = Expression(kind, OP.IN, Kind.select(Kind.id).where(*kind_conditions(filter)))
+    else:
+        of_kinds = Interception.kind_id.in_(found.kinds)
+    rest = Filter(started_before=filter.started_before, ended=filter.ended)
+    return [Interception.started_at >= found.since, of_kinds, *conditions(rest)]
+
+
 def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
-    """All interceptions, oldest first. What is written meanwhile may or may not be among them."""
+    """All interceptions, oldest first. What is written meanwhile is among them unless it is in a :func:`snapshot`."""
     last: tuple[Any, Any] | None = None
     started_at, id_ = INTERCEPTION.names.index("started_at"), INTERCEPTION.names.index("id")
     while True:
         found = conditions(filter)
         if last is not None:
+            # The first is what an index is asked.
+            found.append(Interception.started_at >= last[0])
             found.append(Tuple(Interception.started_at, Interception.id) > Tuple(*last))
         query = where(Interception.select(*INTERCEPTION.fields), found)
         rows = database.execute(
-            query.order_by(Interception.started_at, Interception.id).limit(_PAGE),
+            query.order_by(Interception.started_at, Interception.id).limit(_WHOLE_PAGE),
         ).fetchall()
         yield from whole(database, rows)
-        if len(rows) < _PAGE:
+        if len(rows) < _WHOLE_PAGE:
             return
         last = (rows[-1][started_at], rows[-1][id_])
 
@@ -143,19 +194,14 @@ def _ids(database: Database, condition: Any) -> list[str]:
     return [str(row[0]) for row in database.execute(Interception.select(Interception.id).where(condition).limit(2))]
 
 
-def count_interceptions(database: Database, filter: Filter) -> int:
-    """How many interceptions there are."""
-    query = where(Interception.select(fn.COUNT(Interception.id)), conditions(filter))
-    return int(database.execute(query).fetchone()[0])
-
-
 # --- sessions
 
 _SESSION = Shape(Session)
 _ORDER = (Session.last_active_at, Session.session_id, Session.initiator_id)
 
 
-def _session_query(database: Database, filter: Filter) -> Any:
+def session_query(database: Database, filter: Filter) -> Any:
+    """The rows of the sessions that a filter means, in no order yet; :func:`sessions_of` makes dicts of them."""
     first = Interception.alias("first")
     metadata = (
         first.select(first.metadata)
@@ -163,45 +209,11 @@ def _session_query(database: Database, filter: Filter) -> Any:
         .order_by(first.started_at, first.id)
         .limit(1)
     )
-    return where(Session.select(*_SESSION.fields, metadata), _session_conditions(database, filter))
+    return where(Session.select(*_SESSION.fields, metadata), session_conditions(database, filter))
 
 
-def _session_conditions(database: Database, filter: Filter) -> list[Any]:
-    found: list[Any] = []
-    if filter.initiator_id is not None:
-        found.append(Session.initiator_id == filter.initiator_id if is_uuid(filter.initiator_id) else SQL("1 = 0"))
-    if filter.session_id is not None:
-        found.append(Session.session_id == filter.session_id)
-    # Sessions are made of what ended: to ask for that alone is to ask for nothing.
-    rest = msgspec.structs.replace(filter, initiator_id=None, session_id=None)
-    if conditions(msgspec.structs.replace(rest, ended=False)):
-        own, theirs = (Session.session_id, Session.initiator_id), (Interception.session_id, Interception.initiator_id)
-        if _is_rare(database, filter):
-            found.append(Tuple(*own).in_(Interception.select(*theirs).where(*conditions(rest))))
-        else:
-            same = (theirs[0] == own[0]) & (_unindexed(database, theirs[1]) == own[1])
-            others = conditions(msgspec.structs.replace(rest, model=None))
-            if rest.model is not None:
-                others.append(_unindexed(database, Interception.model) == rest.model)
-            found.append(fn.EXISTS(Interception.select(1).where(same, *others)))
-    return found
-
-
-def _unindexed(database: Database, column: Any) -> Any:
-    """The column, by which SQLite shall not look up: without statistics all its indexes look the same to it."""
-    return NodeList((SQL("+"), column)) if isinstance(database, SqliteDatabase) else column
-
-
-def _is_rare(database: Database, filter: Filter) -> bool:
-    """Whether so few interceptions have this model that it pays to start from them and not from the sessions."""
-    if filter.model is None:
-        return False
-    indexed = Filter(model=filter.model, started_after=filter.started_after, started_before=filter.started_before)
-    some = Interception.select(SQL("1")).where(*conditions(indexed)).limit(_RARE)
-    return len(database.execute(some).fetchall()) < _RARE
-
-
-def _sessions(database: Database, rows: list[Any]) -> list[dict[str, Any]]:
+def sessions_of(database: Database, rows: list[Any]) -> list[dict[str, Any]]:
+    """Rows of :func:`session_query` as plain dicts ready for JSON."""
     people = initiators(database, {str(row[_SESSION.names.index("initiator_id")]): None for row in rows})
     return [_session(row, people) for row in rows]
 
@@ -233,7 +245,7 @@ def list_sessions(
     before. Raises :class:`QueryError` where there is none such, or several users have one. ``offset`` leaves
     out so many of those last active.
     """
-    query = _session_query(database, filter)
+    query = where(Session.select(Session.session_id, Session.initiator_id), session_conditions(database, filter))
     if after_id is not None:
         cursors = Session.select(*_ORDER).where(Session.session_id == after_id)
         if filter.initiator_id is not None and is_uuid(filter.initiator_id):
@@ -244,10 +256,16 @@ def list_sessions(
         if len(found) > 1:
             raise QueryError(f"after_id: several users have a session {after_id!r}: name the initiator")
         query = query.where(Tuple(*_ORDER) < Tuple(*found[0]))
-    query = query.order_by(*(column.desc() for column in _ORDER)).limit(limit)
+    order = [column.desc() for column in _ORDER]
+    query = query.order_by(*order).limit(limit)
     if offset:
         query = query.offset(offset)
-    return _sessions(database, database.execute(query).fetchall())
+    return sessions_of(database, database.execute(sessions_with(database, query).order_by(*order)).fetchall())
+
+
+def sessions_with(database: Database, keys: Any) -> Any:
+    """The rows of the sessions that a query gives the keys of: all else of them is read of those alone, in no order."""
+    return session_query(database, Filter()).where(Tuple(Session.session_id, Session.initiator_id).in_(keys))
 
 
 def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
@@ -256,11 +274,11 @@ def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]
     with snapshot(database):
         last: Any = None
         while True:
-            query = _session_query(database, filter)
+            query = session_query(database, filter)
             if last is not None:
                 query = query.where(Tuple(*_ORDER) > Tuple(*last))
             rows = database.execute(query.order_by(*_ORDER).limit(_PAGE)).fetchall()
-            yield from _sessions(database, rows)
+            yield from sessions_of(database, rows)
             if len(rows) < _PAGE:
                 return
             last = [rows[-1][_SESSION.names.index(column.name)] for column in _ORDER]
@@ -274,21 +292,24 @@ def snapshot(database: Database) -> Any:
     return database.atomic("REPEATABLE READ")
 
 
-def count_sessions(database: Database, filter: Filter) -> int:
-    """How many sessions have an interception that matches."""
-    query: Any
-    if filter.ended and conditions(msgspec.structs.replace(filter, initiator_id=None, session_id=None, ended=False)):
-        # All have to be looked at anyway: in one go, not once for each session.
-        own = Interception.select(Interception.session_id, Interception.initiator_id)
-        distinct = own.where(*conditions(filter)).distinct()
-        query = distinct.select_from(fn.COUNT(SQL("1")))
-    else:
-        query = where(Session.select(fn.COUNT(Session.session_id)), _session_conditions(database, filter))
-    return int(database.execute(query).fetchone()[0])
-
-
 def get_session(database: Database, session_id: str, initiator_id: str | None = None) -> dict[str, Any] | None:
     """One session with its threads, the sub-agents under the thread that started them, the auxiliary calls apart.
+
+    See :func:`find_session`.
+    """
+    session = find_session(database, session_id, initiator_id)
+    if session is None:
+        return None
+    query = (
+        Interception.select(*INTERCEPTION.fields)
+        .where((Interception.session_id == session["id"]) & (Interception.initiator_id == session["initiator_id"]))
+        .order_by(Interception.started_at, Interception.id)
+    )
+    return session | session_threads(whole(database, database.execute(query).fetchall()))
+
+
+def find_session(database: Database, session_id: str, initiator_id: str | None = None) -> dict[str, Any] | None:
+    """One session as lists have it.
 
     ``session_id`` is the session's id, a unique beginning or end of it (4 characters at least), or the id of
     one of its interceptions. ``None`` where there is none. Raises :class:`QueryError` where there are several.
@@ -298,19 +319,11 @@ def get_session(database: Database, session_id: str, initiator_id: str | None = 
         if len({row[_SESSION.names.index("session_id")] for row in rows}) > 1:
             raise QueryError(f"several sessions match {session_id!r}: give more of the id")
         raise QueryError(f"several users have a session {session_id!r}: name the initiator")
-    if not rows:
-        return None
-    session = _sessions(database, rows)[0]
-    query = (
-        Interception.select(*INTERCEPTION.fields)
-        .where((Interception.session_id == session["id"]) & (Interception.initiator_id == session["initiator_id"]))
-        .order_by(Interception.started_at, Interception.id)
-    )
-    return session | session_threads(whole(database, database.execute(query).fetchall()))
+    return sessions_of(database, rows)[0] if rows else None
 
 
 def _find_sessions(database: Database, text: str, initiator_id: str | None) -> list[Any]:
-    query = _session_query(database, Filter(initiator_id=initiator_id)).limit(2)
+    query = session_query(database, Filter(initiator_id=initiator_id)).limit(2)
     steps: list[Any] = [Session.session_id == text]
     if len(text) >= _SHORTEST:
         steps.append((Session.session_id > text) & (Session.session_id < text + chr(0x10FFFF)))
@@ -322,29 +335,3 @@ def _find_sessions(database: Database, text: str, initiator_id: str | None) -> l
         same = (Session.session_id == interception["session_id"], Session.initiator_id == interception["initiator_id"])
         return list(database.execute(query.where(*same)).fetchall())
     return []
-
-
-# --- distinct values
-
-
-def _distinct(database: Database, column: Any, filter: Filter, prefix: str | None) -> list[str]:
-    found = conditions(filter)
-    if prefix is not None:
-        found += [column >= prefix, column < prefix + chr(0x10FFFF)]
-    query = where(Interception.select(column).distinct(), found)
-    return sorted({"Unknown" if row[0] is None else row[0] for row in database.execute(query)})
-
-
-def distinct_models(database: Database, filter: Filter, *, prefix: str | None = None) -> list[str]:
-    """The models that were asked for, sorted; with ``prefix`` those that begin so (case counts)."""
-    return _distinct(database, Interception.model, filter, prefix)
-
-
-def distinct_clients(database: Database, filter: Filter, *, prefix: str | None = None) -> list[str]:
-    """The clients that called, sorted; with ``prefix`` those that begin so (case counts)."""
-    return _distinct(database, fn.COALESCE(Interception.client, "Unknown"), filter, prefix)
-
-
-def distinct_providers(database: Database, filter: Filter, *, prefix: str | None = None) -> list[str]:
-    """The runtime types of the providers called, sorted; with ``prefix`` those that begin so (case counts)."""
-    return _distinct(database, Interception.provider, filter, prefix)

@@ -13,8 +13,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from aitap.storage import daily, hosts, sessions
+from aitap.storage import daily, hosts, kinds, sessions
 from aitap.storage.database import rows_of, transaction
+from aitap.storage.endings import note_endings
+from aitap.storage.evidence.chain import cover
 from aitap.storage.fields import parse_timestamp, timestamp_text
 
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ def mark_interrupted(database: Database) -> int:
         sessions.rebuild(database, touched)
         hosts.add_interrupted(database, marked)
         daily.add_stored(database, marked)
+        note_endings(database, marked)
+        cover(database, marked)
+        kinds.add_stored(database, marked)
     return len(marked)
 
 

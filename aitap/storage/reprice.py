@@ -17,6 +17,7 @@ from aitap.prices.pricing import Call
 from aitap.record import TokenUsage
 from aitap.storage import daily
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
+from aitap.storage.evidence.chain import cover
 from aitap.storage.fields import parse_timestamp, timestamp_text
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _step(
     by_id = {str(call[0]): call for call in calls}
     usages = rows_of(database, _USAGES + question_marks(len(by_id)), list(by_id))
     changed: list[tuple[int | None, str, str]] = []
+    owners: list[str] = []
     sums: daily.Sums = {}
     sessions: dict[tuple[str, str], list[int]] = {}
     for owner, own_id, *row, before in usages:
@@ -110,6 +112,7 @@ def _step(
         if after == before:
             continue
         changed.append((after, prices.version, str(own_id)))
+        owners.append(str(owner))
         cost, unpriced = (after or 0) - (before or 0), (after is None) - (before is None)
         key = (started[:10], str(initiator), provider, provider_name, model, client, purpose, credential)
         day = sums.setdefault(key, [0] * len(daily.SUMS))
@@ -125,6 +128,7 @@ def _step(
         execute_many(database, _SET, changed)
         execute_many(database, _SESSION, [(*totals, *key) for key, totals in sessions.items()])
         daily.add(database, sums)
+        cover(database, owners)
 
 
 _COST, _UNPRICED = daily.SUMS.index("cost_micros"), daily.SUMS.index("unpriced")

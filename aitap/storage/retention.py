@@ -1,9 +1,10 @@
 """Old records go, in slices so short that writing never waits for them.
 
 An interception goes with its children and with its share of its session, in one transaction; a session
-that lost everything goes too. Interceptions still open stay, and so do the sums of what was used on each day
+that lost everything goes too. Interceptions still open stay, those of pinned sessions
+(:mod:`aitap.storage.pins`) stay whole, and so do the sums of what was used on each day
 (:mod:`aitap.storage.daily`). Contents go with the last interception that refers to them; they may be told
-to go sooner.
+to go sooner. Who was shown whose records is kept for a time of its own.
 """
 
 from __future__ import annotations
@@ -11,39 +12,55 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from aitap.storage import contents, sessions
+from aitap.storage import contents, kinds, sessions
+from aitap.storage.audit import remove_readings
+from aitap.storage.budget_notices import remove_notices
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
+from aitap.storage.evidence.chain import cover
 from aitap.storage.fields import timestamp_text
+from aitap.storage.homes import home_of_database
+from aitap.storage.pins import PINNED
+from aitap.storage.pruned import note_pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from peewee import Database
 
-__all__ = ["prunable", "prunable_contents", "prune", "prune_slices"]
+__all__ = ["CHILDREN", "prunable", "prunable_contents", "prune", "prune_slices", "take_away"]
 
-_TARGET_SECONDS = 0.01
-_LARGEST = 250
+_TARGET_SECONDS = 0.015
+_LONGEST_TARGET = 0.03
+"""What a step may aim at where hardly any of its time is for the rows."""
+_SMALLEST, _LARGEST = 16, 1000
+_SLOW_SECONDS = 0.2
+"""A step that takes so long is made smaller than the smallest."""
 
-_OLD = "FROM aibridge_interceptions WHERE started_at < ? AND ended_at IS NOT NULL"
-_SELECT_OLD = f"SELECT id {_OLD} ORDER BY started_at, id LIMIT ?"
+_OLD = "FROM aibridge_interceptions i WHERE i.started_at < ? AND i.ended_at IS NOT NULL"
+_SELECT_OLD = (
+    f"SELECT i.id, i.started_at, EXISTS (SELECT 1 FROM {PINNED}) {_OLD} AND (i.started_at, i.id) > (?, ?) "
+    "ORDER BY i.started_at, i.id LIMIT ?"
+)
+_BEGIN = (timestamp_text(0.0), "00000000-0000-0000-0000-000000000000")
 _OLD_HISTORIES = (
     "DELETE FROM aitap_histories WHERE (digest, initiator_id) IN "
     "(SELECT digest, initiator_id FROM aitap_histories WHERE created_at < ? ORDER BY created_at LIMIT ?)"
 )
 _OLD_HOSTS = "DELETE FROM aitap_hosts WHERE last_seen < ?"
 _OLD_RUNS = "DELETE FROM aitap_proxies WHERE heartbeat_at < ? AND id < (SELECT max(id) FROM aitap_proxies)"
-_CHILDREN = (
+CHILDREN = (
     "aibridge_token_usages",
     "aibridge_user_prompts",
     "aibridge_tool_usages",
     "aibridge_model_thoughts",
 )
+"""Tables whose rows belong to an interception."""
 
 
 def prunable(database: Database, before: float) -> int:
     """How many interceptions :func:`prune` would remove."""
-    [(count,)] = rows_of(database, f"SELECT count(*) {_OLD}", (_moment(before),))
+    sql = f"SELECT count(*) {_OLD} AND NOT EXISTS (SELECT 1 FROM {PINNED})"
+    [(count,)] = rows_of(database, sql, (_moment(before),))
     return int(count)
 
 
@@ -52,25 +69,28 @@ def prunable_contents(database: Database, before: float) -> int:
     return contents.with_contents(database, _moment(before))
 
 
-def prune(database: Database, before: float, contents_before: float = 0.0) -> int:
+def prune(database: Database, before: float, contents_before: float = 0.0, audit_before: float = 0.0) -> int:
     """Remove all interceptions that started before ``before`` (epoch seconds); returns how many.
 
-    Of those that stay, what started before ``contents_before`` loses its contents. For a process beside the
-    proxy: it rests as long as it works, so that the proxy gets its turns.
+    Of those that stay, what started before ``contents_before`` loses its contents. Who was shown whose records is
+    forgotten from before ``audit_before``. For a process beside the proxy: it rests as long as it works, so that
+    the proxy gets its turns.
     """
     removed = 0
     begun = time.monotonic()
-    for count in prune_slices(database, before, contents_before):
+    for count in prune_slices(database, before, contents_before, audit_before):
         removed += count
         time.sleep(time.monotonic() - begun)
         begun = time.monotonic()
     return removed
 
 
-def prune_slices(database: Database, before: float, contents_before: float = 0.0) -> Generator[int, None, None]:
-    """The same in steps of some 10 ms, each a transaction; a step yields how many interceptions went."""
+def prune_slices(
+    database: Database, before: float, contents_before: float = 0.0, audit_before: float = 0.0
+) -> Generator[int, None, None]:
+    """The same in steps of some 15 ms, each a transaction; a step yields how many interceptions went."""
     limit = _moment(before)
-    yield from _sized(lambda size: _remove_interceptions(database, limit, size))
+    yield from _remove_interceptions(database, limit)
     if contents_before > before:
         for _ in _sized(lambda size: contents.drop(database, _moment(contents_before), size)):
             yield 0
@@ -78,14 +98,21 @@ def prune_slices(database: Database, before: float, contents_before: float = 0.0
         yield 0
     for _ in _sized(lambda size: _remove_histories(database, limit, size)):
         yield 0
+    old_audit = _moment(audit_before)
+    for _ in _sized(lambda size: remove_readings(database, old_audit, size)):
+        yield 0
+    home = home_of_database(database)
+    for _ in _sized(lambda size: home.give_back(database, size)):
+        yield 0
     with transaction(database):
+        remove_notices(database, old_audit)
         execute_many(database, _OLD_RUNS, [(limit,)])
         execute_many(database, _OLD_HOSTS, [(limit,)])
 
 
 def _sized(step: Callable[[int], int]) -> Iterator[int]:
     """Repeat a step until it does less than it was asked for; its size follows the time that it takes."""
-    size = 16
+    size, quickest = _SMALLEST, _LONGEST_TARGET
     while True:
         begun = time.perf_counter()
         done = step(size)
@@ -93,7 +120,11 @@ def _sized(step: Callable[[int], int]) -> Iterator[int]:
         yield done
         if done < size:
             break
-        size = max(1, min(_LARGEST, 2 * size, int(size * _TARGET_SECONDS / spent)))
+        # What a step costs with hardly a row in it cannot be saved by more steps.
+        quickest = min(quickest, spent)
+        target = max(_TARGET_SECONDS, min(2 * quickest, _LONGEST_TARGET))
+        least = _SMALLEST if spent < _SLOW_SECONDS else 1
+        size = max(least, min(_LARGEST, 2 * size, int(size * target / spent)))
 
 
 def _moment(seconds: float) -> str:
@@ -101,17 +132,41 @@ def _moment(seconds: float) -> str:
     return timestamp_text(max(seconds, 0.0))
 
 
-def _remove_interceptions(database: Database, before: str, size: int) -> int:
-    with transaction(database):
-        ids = [row[0] for row in rows_of(database, _SELECT_OLD, (before, size))]
-        if ids:
-            those = question_marks(len(ids))
-            contents.loosen(database, ids)
-            with sessions.taking_away(database, ids):
-                for table in _CHILDREN:
-                    rows_of(database, f"DELETE FROM {table} WHERE interception_id IN {those}", ids)
-                rows_of(database, f"DELETE FROM aibridge_interceptions WHERE id IN {those}", ids)
-    return len(ids)
+def _remove_interceptions(database: Database, before: str) -> Iterator[int]:
+    # Pinned sessions lie in the way: what has been looked at is not looked at again.
+    place: tuple[str, str] = _BEGIN
+    removed = 0
+
+    def step(size: int) -> int:
+        nonlocal place, removed
+        with transaction(database):
+            rows = rows_of(database, _SELECT_OLD, (before, *place, size))
+            ids = [own_id for own_id, _, pinned in rows if not pinned]
+            if ids:
+                take_away(database, ids)
+                note_pruned(database, [str(own_id) for own_id in ids])
+        if rows:
+            place = (rows[-1][1], str(rows[-1][0]))
+        removed = len(ids)
+        return len(rows)
+
+    for _ in _sized(step):
+        yield removed
+
+
+def take_away(database: Database, ids: Sequence[str]) -> None:
+    """Remove these ended interceptions, the oldest of their sessions, with all that is theirs.
+
+    Call it inside a transaction. Contents that nobody refers to any more are only noted, for
+    :func:`aitap.storage.contents.collect`.
+    """
+    those = question_marks(len(ids))
+    contents.loosen(database, ids)
+    with sessions.taking_away(database, ids), kinds.taking_away(database, ids):
+        for table in CHILDREN:
+            rows_of(database, f"DELETE FROM {table} WHERE interception_id IN {those}", ids)
+        rows_of(database, f"DELETE FROM aibridge_interceptions WHERE id IN {those}", ids)
+    cover(database, removed=[str(own_id) for own_id in ids])
 
 
 def _remove_histories(database: Database, before: str, size: int) -> int:

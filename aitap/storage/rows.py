@@ -36,10 +36,6 @@ def _json(value: Any) -> Any:
     return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
 
 
-def _unless_empty(value: str) -> str | None:
-    return value or None
-
-
 class Shape:
     """How a row of one table becomes a dict: its columns in order and what some of them go through."""
 
@@ -48,32 +44,35 @@ class Shape:
         self.fields = [field for field in model._meta.sorted_fields if field.name not in without]
         self.names: list[str] = [field.name for field in self.fields]
         self.select = f"SELECT {', '.join(field.column_name for field in self.fields)} FROM {model._meta.table_name}"
-        self._steps: list[tuple[str, Callable[[Any], Any]]] = []
-        for field in self.fields:
-            if isinstance(field, Timestamp):
-                self._steps.append((field.name, wire_time))
-            elif isinstance(field, Json):
-                self._steps.append((field.name, _json))
-            elif isinstance(field, BooleanField):
-                self._steps.append((field.name, bool))
-            elif isinstance(field, Uuid):
-                self._steps.append((field.name, str))
-            elif field.name in empty_is_unknown:
-                self._steps.append((field.name, _unless_empty))
-
-    def dict(self, row: Sequence[Any]) -> dict[str, Any]:
+        self.dict: Callable[[Sequence[Any]], dict[str, Any]] = _reader(self.fields, empty_is_unknown)
         """One row, whose values stand in the order of ``fields`` (more may follow: they are left out)."""
-        record = dict(zip(self.names, row, strict=False))
-        for name, step in self._steps:
-            if record[name] is not None:
-                record[name] = step(record[name])
-        if record.get("metadata", record) is None:
-            record["metadata"] = {}
-        return record
 
 
-# Which run of a proxy wrote a row is the writer's own affair.
-INTERCEPTION = Shape(Interception, empty_is_unknown=("credential_hint", "provider_name"), without=("proxy_id",))
+def _reader(fields: Sequence[Any], empty_is_unknown: Sequence[str]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """What makes a dict of a row, as one expression: exports spend half their time there."""
+    items = []
+    for place, field in enumerate(fields):
+        value = f"row[{place}]"
+        if field.name == "metadata":
+            value = f"{{}} if {value} is None else _json({value})"
+        elif field.name in empty_is_unknown:
+            value = f"{value} or None"
+        else:
+            step = next((name for kind, name in _STEPS if isinstance(field, kind)), None)
+            value = f"None if {value} is None else {step}({value})" if step else value
+        items.append(f"{field.name!r}: {value}")
+    made: Callable[[Sequence[Any]], dict[str, Any]] = eval(f"lambda row: {{{', '.join(items)}}}")  # noqa: S307 - names of our own
+    return made
+
+
+_STEPS = ((Timestamp, "wire_time"), (Json, "_json"), (BooleanField, "bool"), (Uuid, "str"))
+"""Kinds of columns, and what their values go through."""
+
+
+# Which run of a proxy wrote a row, and how it is found, is our own affair.
+INTERCEPTION = Shape(
+    Interception, empty_is_unknown=("credential_hint", "provider_name"), without=("proxy_id", "kind_id")
+)
 
 CHILDREN = {
     "token_usages": Shape(TokenUsage, empty_is_unknown=("provider_response_id",)),
@@ -110,13 +109,13 @@ def whole(database: Database, rows: Sequence[Sequence[Any]]) -> list[dict[str, A
     people = initiators(database, {record["initiator_id"]: None for record in records})
     for record in records:
         record["initiator"] = people[record["initiator_id"]]
-        record.update({name: [] for name in CHILDREN})
+        for name in CHILDREN:
+            record[name] = []
     for some in _slices(by_id):
         those = ", ".join([database.param] * len(some))
         for name, shape in CHILDREN.items():
             # As text: for Peewee, putting long lists of parameters together costs more than the query itself.
             query = f"{shape.select} WHERE interception_id IN ({those}) ORDER BY interception_id, created_at, id"
-            for row in database.execute_sql(query, some):
-                child = shape.dict(row)
+            for child in map(shape.dict, database.execute_sql(query, some).fetchall()):
                 by_id[child["interception_id"]][name].append(child)
     return records

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "Kind", "SearchError", "filter_from", "parse_moment", "resolve_initiator", "terms"]
 
-Kind = Literal["interceptions", "sessions", "models", "clients", "providers", "hosts"]
+Kind = Literal["interceptions", "sessions", "models", "clients", "providers", "provider_names", "hosts", "usage"]
 
 KEYS = (
     "initiator",
@@ -42,7 +42,9 @@ _BARE: dict[Kind, str | None] = {
     "models": "model",
     "clients": "client",
     "providers": "provider",
+    "provider_names": "provider_name",
     "hosts": "provider",
+    "usage": "initiator",
 }
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")

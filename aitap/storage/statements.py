@@ -19,7 +19,7 @@ from aitap.storage.database import execute_many, question_marks
 from aitap.storage.fields import json_text, timestamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from peewee import Database
 
@@ -50,12 +50,32 @@ class _Table:
             changed = [column for column in (*columns, *null) if column != "id"]
             action = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in changed)} {guard}"
         self.plain = attrgetter(*plain)
-        self.sql = (
-            f"INSERT INTO {name} ({', '.join(columns)}) VALUES {question_marks(len(columns))} ON CONFLICT (id) {action}"
-        )
+        into, conflict = f"INSERT INTO {name} ({', '.join(columns)})", f"ON CONFLICT (id) {action}"
+        self.sql = f"{into} VALUES {question_marks(len(columns))} {conflict}"
+        self._columns = columns
+        types = {field.name: _TYPES.get(field.field_type, field.field_type) for field in model._meta.sorted_fields}
+        typed = ", ".join(f"{column} {types[column]}" for column in columns)
+        self._of_json = f"{into} SELECT {', '.join(columns)} FROM json_to_recordset(?) AS r({typed}) {conflict}"
+
+    def insert(self, database: Database, rows: list[tuple[Any, ...]]) -> None:
+        """Insert these rows, whose values stand in the order of the columns."""
+        if len(rows) >= _MANY and getattr(database, "takes_documents", False):
+            # A parameter and a row at a time is most of what PostgreSQL costs its client.
+            documents = [dict(zip(self._columns, row, strict=True)) for row in rows]
+            for document in documents:
+                if document["metadata"] is not None:
+                    document["metadata"] = msgspec.Raw(document["metadata"].encode())
+            execute_many(database, self._of_json, [(json_text(documents),)])
+        else:
+            execute_many(database, self.sql, rows)
 
 
-_FIRST = ("proxy_id", "metadata", "started_at", "ended_at", "last_prompt_at")
+_MANY = 16
+_TYPES = {"DOUBLE": "DOUBLE PRECISION", "BOOL": "BOOLEAN", "INT": "INTEGER", "DATETIME": "TIMESTAMPTZ", "JSON": "JSONB"}
+"""What PostgreSQL calls the types that Peewee has other names for."""
+
+
+_FIRST = ("proxy_id", "kind_id", "metadata", "started_at", "ended_at", "last_prompt_at")
 _GUARD = "WHERE excluded.ended_at IS NOT NULL OR aibridge_interceptions.ended_at IS NULL"
 _INTERCEPTIONS = _Table(models.Interception, record.Interception, *_FIRST, update=True, guard=_GUARD)
 # To bind a null costs sqlite3 twice a text: rows that have none of these go by a shorter statement.
@@ -77,8 +97,10 @@ def _json(value: dict[str, Any]) -> str | None:
     return json_text(value) if value else None
 
 
-def insert_records(database: Database, records: Iterable[record.Interception], proxy_id: int | None) -> None:
-    """Interceptions with all their children, in one statement for each table.
+def insert_records(
+    database: Database, records: Sequence[record.Interception], proxy_id: int | None, kinds: Sequence[int]
+) -> None:
+    """Interceptions, each of a kind (see :mod:`aitap.storage.kinds`), with all their children.
 
     Raises Peewee's errors, and Python's where a value has no form in the database.
     """
@@ -88,11 +110,12 @@ def insert_records(database: Database, records: Iterable[record.Interception], p
     tokens: list[Any] = []
     tools: list[Any] = []
     thoughts: list[Any] = []
-    for r in records:
+    for r, kind in zip(records, kinds, strict=True):
         table, rows = (_USUAL, usual) if _seldom(r) == _ALL_NULL else (_INTERCEPTIONS, interceptions)
         rows.append(
             (
                 proxy_id,
+                kind,
                 _json(r.metadata),
                 timestamp_text(r.started_at),
                 _text(r.ended_at),
@@ -118,7 +141,7 @@ def insert_records(database: Database, records: Iterable[record.Interception], p
         (_THOUGHTS, thoughts),
     ):
         if rows:
-            execute_many(database, table.sql, rows)
+            table.insert(database, rows)
 
 
 def as_unicode(interception: record.Interception) -> record.Interception:

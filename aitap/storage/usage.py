@@ -7,6 +7,7 @@ of a day, is summed from the interceptions, as far as retention has left them.
 
 from __future__ import annotations
 
+import difflib
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from aitap.storage.filters import Filter
 
-__all__ = ["BY", "usage"]
+__all__ = ["BY", "names_of", "usage"]
 
 
 def _week(day: str) -> str:
@@ -47,10 +48,24 @@ BY = (*_COLUMNS, *_SPANS)
 all in UTC."""
 
 _TABLES = {"day": "aitap_daily_usage", "month": "aitap_monthly_usage"}
+_TOTALS = "aitap_daily_totals"
+"""Days of all users, for who neither asks for one nor by them."""
 _COUNTERS = SUMS[SUMS.index("input_tokens") : SUMS.index("cost_micros")]
 _MIDNIGHT = time(tzinfo=UTC)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 """No record is from outside; within, a day can be added."""
+
+
+def names_of(text: str) -> list[str]:
+    """The names of ``BY`` between commas, each once. Raises ``ValueError`` with the nearest for one there is not."""
+    names = list(dict.fromkeys(name.strip().lower().replace("-", "_") for name in text.split(",") if name.strip()))
+    if not names:
+        raise ValueError(f"name at least one of {', '.join(BY)}")
+    for name in names:
+        if name not in BY:
+            near = difflib.get_close_matches(name, BY, n=1, cutoff=0.0)[0]
+            raise ValueError(f"unknown {name[:100]!r}, did you mean {near!r}? There are {', '.join(BY)}")
+    return names
 
 
 def usage(database: Database, filter: Filter, by: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -195,10 +210,12 @@ def _of_spans(
         if day is not None:
             conditions.append(f"{span} {compare} ?")
             parameters.append(day.isoformat()[: 10 if span == "day" else 7])
+    whose = filter.initiator_id is not None or "initiator_id" in columns
+    table = _TOTALS if span == "day" and not whose else _TABLES[span]
     # Days stand in the table's own order; to group by another column itself would send SQLite through an index.
     columns = tuple(span if name == "day" else f"CAST({name} AS TEXT)" for name in columns)
     sums = ", ".join(f"sum({name})" for name in SUMS)
-    sql = f"SELECT {', '.join((*columns, sums))} FROM {_TABLES[span]}"
+    sql = f"SELECT {', '.join((*columns, sums))} FROM {table}"
     if conditions:
         sql += f" WHERE {' AND '.join(conditions)}"
     if columns:

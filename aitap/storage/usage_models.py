@@ -1,7 +1,8 @@
 """The tables of what was used when; :mod:`aitap.storage.models` has the others.
 
 A row is what one kind of call came to in a span of time, see :mod:`aitap.storage.daily`; it outlives its
-interceptions. A month is kept beside its days, so that a year is a dozen spans and not 365.
+interceptions. A month is kept beside its days, so that a year is a dozen spans and not 365; and what all users
+came to beside what each did, for who asks of a year by day.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from peewee import BigIntegerField, CompositeKey, TextField
 
 from aitap.storage.fields import Table, Uuid
 
-__all__ = ["COUNTS", "KINDS", "DailyUsage", "MonthlyUsage"]
+__all__ = ["COUNTS", "KINDS", "DailyTotal", "DailyUsage", "MonthlyUsage"]
 
 KINDS = ("initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
 """What tells rows of one span apart. ``client`` is empty where it is not known, being part of the key."""
@@ -33,20 +34,26 @@ COUNTS = (
 )
 
 
-def _sums(name: str, table: str, span: str) -> Any:
+def _sums(name: str, table: str, key: tuple[str, ...], **more: Any) -> Any:
     # Made, not written: columns must stand in the order of the key, or SQLite (3.40) thinks the table is damaged.
     meta = {
         "table_name": table,
-        "primary_key": CompositeKey(span, *KINDS),
+        "primary_key": CompositeKey(*key),
         "without_rowid": True,
-        "indexes": ((("initiator_id", span), False),),
+        **more,
     }
-    columns: dict[str, Any] = {column: Uuid() if column == "initiator_id" else TextField() for column in (span, *KINDS)}
+    columns: dict[str, Any] = {column: Uuid() if column == "initiator_id" else TextField() for column in key}
     columns |= {column: BigIntegerField(default=0) for column in COUNTS}
     return type(name, (Table,), {"__module__": __name__, **columns, "Meta": type("Meta", (), meta)})
 
 
-DailyUsage = _sums("DailyUsage", "aitap_daily_usage", "day")
+def _of_users(name: str, table: str, span: str) -> Any:
+    return _sums(name, table, (span, *KINDS), indexes=((("initiator_id", span), False),))
+
+
+DailyUsage = _of_users("DailyUsage", "aitap_daily_usage", "day")
 """``day`` is ``2026-11-20``, in UTC, by the start of the interception."""
-MonthlyUsage = _sums("MonthlyUsage", "aitap_monthly_usage", "month")
+MonthlyUsage = _of_users("MonthlyUsage", "aitap_monthly_usage", "month")
 """``month`` is ``2026-11``."""
+DailyTotal = _sums("DailyTotal", "aitap_daily_totals", ("day", *KINDS[1:]))
+"""The days of all users together."""

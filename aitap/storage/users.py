@@ -133,12 +133,13 @@ def add_user(
         ):
             if str(other_id) != user_id or not deleted:
                 raise UserError(f"there is a user {other_name!r} already")
-        back = bool(User.update(deleted=False).where(User.id == user_id).execute())
+        # By this database: the model is bound to whichever was opened last.
+        back = database.execute(User.update(deleted=False).where(User.id == user_id)).rowcount > 0
         if not back:
-            User.insert(id=user_id, username=username, name=username, created_at=time.time()).execute()
+            database.execute(User.insert(id=user_id, username=username, name=username, created_at=time.time()))
         news = {field: value for field, value in (("name", name), ("email", email), ("role", role)) if value}
         if news:
-            User.update(**news).where(User.id == user_id).execute()
+            database.execute(User.update(**news).where(User.id == user_id))
         changed(database)
     return not back
 
@@ -184,6 +185,6 @@ def remove_user(database: Database, user_id: str) -> int:
     """Let this user in no more and revoke all keys; returns how many there were. Records and name stay."""
     with transaction(database):
         ended = execute_many(database, _END_KEYS, [(timestamp_text(time.time()), user_id)])
-        User.update(deleted=True).where(User.id == user_id).execute()
+        database.execute(User.update(deleted=True).where(User.id == user_id))
         changed(database)
     return ended

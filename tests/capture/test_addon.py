@@ -16,12 +16,14 @@ from wsproto.frame_protocol import Opcode
 
 from aitap.access.identity import local_user
 from aitap.capture import recorder as decoding
+from aitap.capture.accounts import Accounts
 from aitap.capture.addon import Recorder
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment
 from aitap.capture.relay import Relay
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter, list_interceptions
+from aitap.storage.spool.ledger import Ledger
 from tests.capture.making import CHAT, MESSAGES, RESPONSES, Records, answers, cut, dump, response_events, sse, user
 
 BODY = dump({"model": "m", "stream": True, "messages": [user("do it")]})
@@ -41,6 +43,8 @@ class InProcess(decoding.Recorder):
 
     def __init__(self, records: Records) -> None:
         self.pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=60.0)
+        self.accounts = Accounts(Ledger(), lambda numbers, kept: None)
+        self._strict = False
         self._exchanges = {}
         self._sockets = {}
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aitap.capture.line import RecorderLine
@@ -17,6 +18,9 @@ from aitap.capture.relay import BEGIN, DATA, END, RESPOND
 from aitap.capture.routes import Router
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter, list_interceptions
+from aitap.storage.spool.folders import make_folder
+from aitap.storage.spool.ledger import Ledger
+from aitap.storage.spool.own import SpoolSettings
 from tests.capture.making import MESSAGES, answers, dump, sse, user
 
 STREAM = sse(MESSAGES, answers(MESSAGES))
@@ -97,21 +101,33 @@ def test_what_is_open_when_the_line_ends_is_interrupted(database: str) -> None:
     assert [record["outcome"] for record in recorded(database)] == ["interrupted"]
 
 
-def test_a_recorder_that_is_killed_is_replaced_and_the_loss_is_told(database: str) -> None:
-    async def run() -> bool:
-        line = RecorderLine(settings(database), asyncio.get_running_loop())
+def test_what_a_killed_recorder_had_not_stored_is_counted_and_what_comes_meanwhile_waits_for_the_next(
+    database: str, tmp_path: Path
+) -> None:
+    folder = make_folder(tmp_path / "spool", database)
+    ledger = Ledger(folder.ledger)
+    spool = SpoolSettings(str(tmp_path / "spool"), str(folder.path), 1 << 20, sync=False)
+    lazy = msgspec.structs.replace(settings(database), flush_interval=60.0, spool=spool)
+
+    async def run() -> RecorderLine:
+        line = RecorderLine(lazy, asyncio.get_running_loop(), ledger, folder.lock)
+        ledger.begun(3)
         line.send(exchange(1))
-        await until(lambda: line.report.get("written"))
+        line.send(exchange(2, ended=False))
+        await until(lambda: ledger.opened_so_far == 2)
         os.kill(line._process.pid, signal.SIGKILL)
         await until(lambda: line.deaths)
-        line.send(exchange(2))
+        # Both, and a third that was counted and did not come to be sent.
+        assert line.lost == 3
+        line.send(exchange(4))
         first = line._process.pid
         await until(lambda: line._process.pid != first)
-        line.send(exchange(3))
-        return line.close(20)
+        line.send(exchange(5))
+        assert not line.close(20)
+        return line
 
-    assert not asyncio.run(run())
-    assert len(recorded(database)) == 2
+    asyncio.run(run())
+    assert [record["outcome"] for record in recorded(database)] == ["completed"] * 2
 
 
 def test_text_that_cannot_be_packed_costs_only_itself(database: str) -> None:

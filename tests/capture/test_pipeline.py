@@ -189,3 +189,16 @@ def test_header_names_are_matched_without_case_and_the_first_of_several_counts(s
     found.end(time.time())
     (record,) = records.wait(1)
     assert (record.outcome, record.provider_request_id) == ("completed", "one")
+
+
+def test_a_clock_that_is_set_back_does_not_keep_what_lasts_from_being_announced(
+    start: Start, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = start(announce_after=5.0)
+    exchange(pipeline, ended=False)
+    assert pipeline.announce() is not None
+    assert records.all == []
+    before = time.time() - 3600
+    monkeypatch.setattr(time, "time", lambda: before)
+    assert pipeline.announce() is None
+    assert [record.outcome for record in records.all] == ["in_flight"]

@@ -15,6 +15,7 @@ import pytest
 from aitap import __version__
 from aitap.certs.authority import DEFAULT_CONFDIR, ensure_authority
 from aitap.export.cli import COMMANDS, main
+from aitap.export.listing import ListingGroup
 from tests.export.conftest import Invoke, Written
 
 
@@ -41,7 +42,10 @@ def test_the_commands_are_those_of_this_issue_and_no_others() -> None:
         *("models", "clients", "providers", "export", "ingest", "prune", "tail", "serve", "usage", "reprice"),
         *("hosts list", "hosts observe", "hosts decrypt", "hosts reset"),
         *("users add", "users list", "users role", "users remove", "keys create", "keys list", "keys revoke"),
-        *("db migrate", "db status", "db check"),
+        *("groups add", "groups list", "groups remove", "groups join", "groups leave"),
+        *("budgets set", "budgets list", "budgets remove", "budgets status", "audit list"),
+        *("db migrate", "db status", "db check", "verify"),
+        *("reconcile", "redact", "erase"),
     }
 
 
@@ -58,7 +62,11 @@ def test_every_command_and_every_option_says_what_it_does(path: tuple[str, ...],
 
 @pytest.mark.parametrize(
     "path",
-    [path for path, command in ALL.items() if isinstance(command, click.Group) and path != ("hosts",)],
+    [
+        path
+        for path, command in ALL.items()
+        if isinstance(command, click.Group) and not isinstance(command, ListingGroup)
+    ],
     ids=" ".join,
 )
 def test_a_group_alone_shows_its_help(path: tuple[str, ...], invoke: Invoke) -> None:
@@ -88,7 +96,11 @@ def test_version(invoke: Invoke) -> None:
         ("sessions list -q word", 2, "no search key specified"),
         ("sessions show nothing-such", 1, "no session 'nothing-such'"),
         ("models --limit 3", 2, "--limit"),
-        ("export --format parquet", 2, "parquet"),
+        ("export --format orc", 2, "orc"),
+        ("export -o all.parquet.gz", 2, "compressed inside"),
+        ("export --name nightly", 2, "--since-last"),
+        ("export sessions --since-last", 2, "no end"),
+        ("export --forget", 1, "no export 'default'"),
         ("export users", 2, "users"),
         ("export -o missing/folder/x.json", 1, "cannot write missing"),
         ("prune --older-than 60", 2, "--older-than"),

@@ -18,6 +18,7 @@ from tests.capture.making import MESSAGES, message_events, record, sse, user
 @pytest.mark.parametrize(
     ("policy", "shown"),
     [
+        ({"action": "deny", "rule": 0, "mode": "enforce", "budget": "x"}, "a budget that is used up refused this call"),
         ({"action": "deny", "rule": 3, "mode": "enforce"}, "rule 3 refused this call"),
         ({"action": "deny", "rule": 3, "mode": "warn"}, "rule 3 would have refused this call"),
         ({"action": "deny", "rule": 0, "mode": "enforce"}, "refused this call"),

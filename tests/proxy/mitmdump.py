@@ -68,8 +68,8 @@ class Mitmdump:
     ``command`` is how it is started, with ``options`` of ``aitap run``; ``scripts`` are ours to load beside the addon,
     ``arguments`` go to mitmdump.
     ``network`` is the script that stands for the Internet, ``verify`` has certificates of servers checked. Records go
-    to ``aitap.db`` in the folder unless ``database_url`` says otherwise. ``visible`` gives it a command line of its own,
-    which others can see.
+    to ``aitap.db`` in the folder unless ``database_url`` says otherwise. ``visible`` gives it a command line of its
+    own, which others can see.
     """
 
     def __init__(

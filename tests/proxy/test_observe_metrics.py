@@ -134,8 +134,10 @@ def test_what_goes_on_is_shown_until_it_is_over(start_proxy: Start, upstream: Up
     assert "aitap_interceptions_inflight" not in scrape(proxy)
 
 
-def test_a_locked_database_is_not_ready_and_still_healthy(start_proxy: Start, upstream: Upstream) -> None:
-    proxy = start_proxy(arguments=LISTEN)
+def test_a_locked_database_is_not_ready_where_there_is_no_spool_and_still_healthy(
+    start_proxy: Start, upstream: Upstream
+) -> None:
+    proxy = start_proxy(arguments=(*LISTEN, "--set", "aitap_spool_limit=0"))
     url = address(proxy)
     assert (get(f"{url}/healthz"), get(f"{url}/readyz")) == ((200, "ok\n"), (200, "ok\n"))
     upstream.serve(answer(message_sse("msg_1", text="Hello"), EVENTS))
@@ -143,7 +145,7 @@ def test_a_locked_database_is_not_ready_and_still_healthy(start_proxy: Start, up
         other.execute("BEGIN IMMEDIATE")
         exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("hi", stream=True))
         until(lambda: get(f"{url}/readyz")[0] == 503, "not ready", timeout=30)
-        assert get(f"{url}/readyz")[1] == "the database does not take records: database is locked\n"
+        assert get(f"{url}/readyz")[1] == "the database does not take records: database is locked; there is no spool\n"
         assert get(f"{url}/healthz") == (200, "ok\n")
         other.rollback()
     until(lambda: get(f"{url}/readyz") == (200, "ok\n"), "ready again")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.proxy.mitmdump import Mitmdump, until
 from tests.proxy.raw import (
+    TIMEOUT,
     Listener,
     certificate_of,
     everything,
@@ -184,16 +185,27 @@ def test_when_the_server_dies_the_client_hears_of_it_and_the_bytes_are_counted(
     host_listed(proxy, host, "tunnelled", bytes_sent=9, bytes_received=6)
 
 
-def test_a_host_that_cannot_be_reached_is_not_listed_and_the_client_hears_of_it(
+def test_a_host_that_cannot_be_reached_is_not_listed_and_the_client_is_told(start: Callable[..., Mitmdump]) -> None:
+    server = Listener(echo)
+    server.close()
+    proxy = start(server)
+    with socket.create_connection(("127.0.0.1", proxy.port), TIMEOUT) as tunnel:
+        tunnel.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        answer = everything(tunnel)
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert f"aitap: there is no way to {HOST}: ".encode() in answer
+    assert (HOST, "tunnelled") not in hosts_of(proxy)
+
+
+def test_an_address_that_cannot_be_reached_is_closed_since_its_tls_might_still_name_a_provider(
     start: Callable[..., Mitmdump],
 ) -> None:
     server = Listener(echo)
     server.close()
     proxy = start(server)
-    tunnel = open_tunnel(proxy, HOST)
+    tunnel = open_tunnel(proxy, "192.0.2.7")
     tunnel.sendall(b"\x00\x01\x02")
     assert everything(tunnel) == b""
-    assert (HOST, "tunnelled") not in hosts_of(proxy)
 
 
 def test_an_open_tunnel_is_listed_and_what_passed_is_counted_when_the_proxy_stops(

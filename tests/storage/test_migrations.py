@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from playhouse.migrations import Runner
 from aitap.record import new_id
 from aitap.storage import daily
 from aitap.storage import database as opening
+from aitap.storage.budget_status import budget_status
+from aitap.storage.budgets import budgets_version, set_budget
 from aitap.storage.database import execute_many, rows_of, transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.homes import home_of
@@ -179,3 +182,30 @@ def test_0006_makes_everybody_a_user(older: Older) -> None:
     upgrade(database, "0006_audit")
     assert rows_of(database, "SELECT username, role FROM users") == [("ann", "user")]
     assert rows_of(database, "SELECT count(*) FROM aitap_audit") == [(0,)]
+
+
+def test_0007_limits_nobody(older: Older) -> None:
+    """There are no groups and no budgets yet, and what was used stays known: it counts from the first one on."""
+    database = older("0006_audit")
+    key = {"initiator_id": ANN, "provider": "p", "provider_name": "p", "model": "m", "client": "", "purpose": ""}
+    for table, span in (("aitap_daily_usage", {"day": "2026-11-18"}), ("aitap_monthly_usage", {"month": "2026-11"})):
+        insert(database, table, **span, **key, credential_kind="", **dict.fromkeys(daily.SUMS, 3))
+    upgrade(database, "0007_budgets")
+    for table in ("aitap_groups", "aitap_group_members", "aitap_budgets", "aitap_budget_notices"):
+        assert rows_of(database, f"SELECT count(*) FROM {table}") == [(0,)]
+    set_budget(database, "everybody", "", period="month", unit="usd", amount=6)
+    assert budgets_version(database) == 1
+    [told] = budget_status(database, date(2026, 11, 20))
+    assert (told["spent"], told["percent"]) == (3, 50)
+
+
+def test_0009_chains_nothing_by_itself(older: Older) -> None:
+    """What was recorded before stays as it is; it is in no block, and no export waits for what ends."""
+    database = older("0008_scale")
+    insert(database, "aibridge_interceptions", **(INTERCEPTION | {"id": new_id()}))
+    before = rows_of(database, "SELECT * FROM aibridge_interceptions")
+    upgrade(database, "0009_evidence")
+    assert rows_of(database, "SELECT * FROM aibridge_interceptions") == before
+    for table in ("aitap_evidence", "aitap_endings", "aitap_exports"):
+        assert rows_of(database, f"SELECT count(*) FROM {table}") == [(0,)]
+    assert rows_of(database, "SELECT version FROM aitap_changes WHERE name = 'endings'") == [(0,)]

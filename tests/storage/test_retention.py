@@ -56,7 +56,7 @@ def test_everything_of_an_old_interception_goes(recording: Recording) -> None:
     # What was seen of a host, and since when, is told as long as the host is seen.
     assert len(left.pop("aitap_hosts")) == len(kept.pop("aitap_hosts")) == 1
     # What was used on a day is told for ever.
-    for table in ("aitap_daily_usage", "aitap_monthly_usage"):
+    for table in ("aitap_daily_usage", "aitap_monthly_usage", "aitap_daily_totals"):
         assert len(left.pop(table)) == len(kept.pop(table)) == 1
     assert left == kept
     assert prunable(recording.database, T0 + 10) == prune(recording.database, T0 + 10) == 0
@@ -210,3 +210,39 @@ def test_without_retention_nothing_goes(database: Database) -> None:
     assert writer.submit(interception(T0))
     assert writer.close()
     assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(2,)]
+
+
+def test_the_writer_forgets_who_read_what_in_its_own_time(database: Database) -> None:
+    """Also where it keeps records for ever; what was told of budgets goes with it."""
+    now = time.time()
+    put = "INSERT INTO aitap_audit (id, read_at, reader_id, address, subject_id, path, query, records) VALUES "
+    for number, age in enumerate((100, 300)):
+        at = timestamp_text(now - age)
+        own_id = f"0000000{number}-0000-7000-8000-000000000000"
+        rows(database, f"{put}(?, ?, ?, '', ?, '', '', 1)", own_id, at, own_id, own_id)
+        notice = (
+            "INSERT INTO aitap_budget_notices (budget_id, user_id, since, percent, told_at) VALUES (?, '', '', 85, ?)"
+        )
+        rows(database, notice, own_id, at)
+    writer = Writer(database, flush_interval=0.0, audit_retention=200)
+    writer.start()
+    tables = ("aitap_audit", "aitap_budget_notices")
+    assert eventually(lambda: [rows(database, f"SELECT count(*) FROM {name}") for name in tables] == [[(1,)], [(1,)]])
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_the_room_of_what_is_gone_is_given_back(database: Database) -> None:
+    """But for a sixteenth of the file, for what comes next; a step gives back a part of it."""
+    database.execute_sql("CREATE TABLE filler (data)")
+    with transaction(database):
+        for _ in range(3000):
+            database.execute_sql("INSERT INTO filler VALUES (zeroblob(4000))")
+    database.execute_sql("DROP TABLE filler")
+    [(before,)] = rows(database, "PRAGMA page_count")
+    assert prune(database, T0) == 0
+    [(after,)] = rows(database, "PRAGMA page_count")
+    [(free,)] = rows(database, "PRAGMA freelist_count")
+    assert before > 3000
+    assert after < before - 1500
+    assert free <= 1024 + after // 16

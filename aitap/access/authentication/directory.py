@@ -4,19 +4,23 @@ Theory of operation. Lookups are made on the event loop and must not wait, so al
 memory. A thread asks the database once a second whether its change counter moved, and reads all anew where
 it did; the new snapshot is handed to the loop. Who misses something there calls :meth:`Directory.refresh`,
 which brings the next question forward. While the database is away the last snapshot stays in force.
+
+Others who follow the database, such as budgets, may have their questions asked in the same thread
+(:meth:`Directory.follow`): a proxy that is idle then has one connection to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import peewee
 
-from aitap.storage.database import StorageError, open_database
+from aitap.storage.database import AwayError, StorageError, open_database
 from aitap.storage.directory import directory_version, read_directory
 from aitap.storage.users import ensure_user
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
     from aitap.storage.directory import Snapshot, UsableKey
 
-__all__ = ["Directory", "Person"]
+__all__ = ["Directory", "Follower", "Person"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,17 @@ class Person(NamedTuple):
     name: str | None = None
     email: str | None = None
     avatar_url: str | None = None
+
+
+class Follower(Protocol):
+    """Somebody else who follows the database."""
+
+    def poll(self, database: Database) -> Callable[[], None] | None:
+        """Asked about once a second in the directory's thread; what is returned is called on the event loop.
+
+        Errors may be Peewee's: then the database is away, and the question comes again.
+        """
+        ...
 
 
 class Directory:
@@ -83,26 +98,56 @@ class Directory:
         self._wake = threading.Event()
         self._ended = False
         self._waiting: list[asyncio.Future[None]] = []
+        self._followers: list[Follower] = []
+        self._failing = False
         self._lock = threading.Lock()  # around the list above, and nothing that takes time
         self._version: int | None = None
 
     def start(self) -> None:
         """Read once, now, and follow from then on; call it on the event loop.
 
-        Raises :class:`aitap.storage.database.StorageError` where the database cannot be read.
+        Of a database that is away nobody and nothing is known until it is back. Raises
+        :class:`aitap.storage.database.StorageError` where it cannot be read for another reason.
         """
         self._loop = asyncio.get_running_loop()
+        try:
+            snapshot = self._first()
+        except AwayError as error:
+            logger.warning("aitap: no users and keys are known until the database is back: %s", error)
+        else:
+            self._version = snapshot.version
+            self._take(snapshot)
+        self._thread = threading.Thread(target=self._follow, name="aitap directory", daemon=True)
+        self._thread.start()
+
+    def _first(self) -> Snapshot:
         database = open_database(self._url)
         try:
-            snapshot = read_directory(database)
+            return read_directory(database)
         except peewee.PeeweeException as error:
             raise StorageError(f"cannot read users and keys: {error}; run `aitap db check`") from None
         finally:
             database.close()
-        self._version = snapshot.version
-        self._take(snapshot)
-        self._thread = threading.Thread(target=self._follow, name="aitap directory", daemon=True)
-        self._thread.start()
+
+    def follow(self, follower: Follower) -> None:
+        """Ask this one's questions too, the first of them now; call it on the event loop, after :meth:`start`.
+
+        Raises :class:`aitap.storage.database.StorageError` where the database cannot be read.
+        """
+        try:
+            database = open_database(self._url)
+        except AwayError:
+            self._followers.append(follower)
+            return
+        try:
+            take = follower.poll(database)
+        except peewee.PeeweeException as error:
+            raise StorageError(f"cannot read budgets: {error}; run `aitap db check`") from None
+        finally:
+            database.close()
+        if take is not None:
+            take()
+        self._followers.append(follower)
 
     def stop(self) -> None:
         """Follow no longer."""
@@ -197,18 +242,37 @@ class Directory:
                     away = True
                     logger.warning("aitap: users and keys are as they were, the database is away: %s", error)
                 database = self._dropped(database)
-            self._tell(waiting, snapshot)
+            if waiting or snapshot is not None:
+                self._on_loop(functools.partial(self._asked, waiting, snapshot))
+            # Nobody who waits to be let in waits for these.
+            if database is not None and not self._poll(database):
+                database = self._dropped(database)
             time.sleep(PAUSE)
         self._dropped(database)
+
+    def _poll(self, database: Database) -> bool:
+        """Ask the questions of others. False where the database did not answer."""
+        try:
+            for follower in self._followers:
+                if (take := follower.poll(database)) is not None:
+                    self._on_loop(take)
+        except Exception as error:
+            if not self._failing:
+                self._failing = True
+                trouble = isinstance(error, peewee.PeeweeException)
+                logger.warning("aitap: budgets are as they were: %s", error, exc_info=None if trouble else error)
+            return not isinstance(error, peewee.PeeweeException)
+        self._failing = False
+        return True
 
     @staticmethod
     def _dropped(database: Database | None) -> None:
         if database is not None and not database.is_closed():
             database.close()
 
-    def _tell(self, waiting: list[asyncio.Future[None]], snapshot: Snapshot | None) -> None:
-        if self._loop is not None and (waiting or snapshot is not None):
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is not None:
             try:
-                self._loop.call_soon_threadsafe(self._asked, waiting, snapshot)
+                self._loop.call_soon_threadsafe(call)
             except RuntimeError:
                 self._ended = True  # the loop is closed: the proxy has ended

@@ -71,6 +71,8 @@ class Decryption:
         self._handshakes = Handshakes(self._refused)
         self._hints = Quiet(_HINT_EVERY, _MOST_HINTS)
         self._product = lru_cache(maxsize=1024)(_Products())
+        self.read_connections = 0
+        """How many connections were opened to hosts and are read, or would be if the client trusted us."""
 
     @property
     def refusals(self) -> Mapping[str, int]:
@@ -142,6 +144,7 @@ class Decryption:
         else:
             read = verdict.decrypt and not _ignored(names, context)
         if read:
+            self.read_connections += explicit or started.kind == "tls"
             return None
         if self._enforced and (why := self._hides(names, context)):
             self._closed.note("unread", self._peers.of(context.client).address, why)

@@ -18,6 +18,7 @@ from aitap.access.decryption.choice import Choices, plain_name
 from aitap.access.egress.asking import Asked, note_destinations
 from aitap.access.egress.destinations import Destination, Destinations, Refused
 from aitap.access.egress.networks import canonical, is_loopback, literal
+from aitap.access.egress.opening_first import answer_when_open
 from aitap.access.egress.resolver import Resolver, address_of
 from aitap.access.egress.roots import write_roots
 from aitap.access.egress.upstream import Upstream, chain, upstream_of
@@ -69,6 +70,7 @@ class Egress:
         self._destinations = Destinations(settings.allow_ports, settings.allow_private, settings.providers)
         self._choices = startup.choices
         self._upstream = upstream_of(settings.upstream)
+        answer_when_open(self._grafts, self._is_unread)
         if self._upstream is not None:
             self._go_through(self._upstream)
         note_destinations(self._grafts, self._named)
@@ -84,8 +86,11 @@ class Egress:
             raise SettingsError("upstream: the mode of mitmproxy names a proxy to go through, too; give only one")
         # The way to the destination is not open before the proxy has been asked for it.
         ctx.options.update(connection_strategy="lazy")  # type: ignore[no-untyped-call]
-        # A name in TLS may still say otherwise of an address.
-        chain(self._grafts, upstream, lambda host, port: literal(host) is None and not self._is_read(host, port))
+        chain(self._grafts, upstream, self._is_unread)
+
+    def _is_unread(self, host: str, port: int) -> bool:
+        """Whether a tunnel to this host will pass unread: of an address, a name in TLS may still say otherwise."""
+        return literal(host) is None and not self._is_read(host, port)
 
     def _is_read(self, host: str, port: int) -> bool:
         """Whether what a client says to this host will be decrypted."""

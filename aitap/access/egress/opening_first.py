@@ -1,7 +1,8 @@
 """CONNECT is answered when the way is open, and with 502 where it is not.
 
-mitmproxy's upstream mode says 200 first: whoever wanted a tunnel then sees it close, and nobody tells why. Here
-the proxy behind us is asked first. Not for what will be decrypted: there the request is answered, and recorded.
+mitmproxy says 200 first, where it connects lazily or in upstream mode: whoever wanted a tunnel then sees it close, and
+nobody tells why. Here the connection is made first, or the proxy behind us asked. Not for what will be decrypted:
+there the request is answered, and recorded.
 """
 
 from __future__ import annotations
@@ -10,19 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mitmproxy.proxy.context import Context
-    from mitmproxy.proxy.layers.http import HttpStream
 
-__all__ = ["open_first"]
+    from aitap.access.grafts import Grafts
+
+__all__ = ["answer_when_open", "open_first"]
+
+
+def answer_when_open(grafts: Grafts, unread: Callable[[str, int], bool]) -> None:
+    """Answer CONNECT when the connection is made, for each host and port to which a tunnel will pass ``unread``."""
+
+    def handle_connect(original: Any) -> Any:
+        def opening(self: HttpStream) -> layer.CommandGenerator[None]:
+            server = self.context.server
+            if self.flow.response is None and server.address is not None and unread(*server.address[:2]):
+                return open_first(self, ())
+            found: layer.CommandGenerator[None] = original(self)
+            return found
+
+        return opening
+
+    grafts.put(HttpStream, "handle_connect_regular", handle_connect)
 
 
 def open_first(stream: HttpStream, way: Any) -> layer.CommandGenerator[None]:
-    """Open the stream's connection through ``way`` (mitmproxy's layers to an upstream proxy), then answer."""
+    """Open the stream's connection, through ``way`` (mitmproxy's layers to an upstream proxy) if any, then answer."""
 
     def opened(error: str | None) -> layer.CommandGenerator[None]:
         if error:
@@ -31,7 +50,7 @@ def open_first(stream: HttpStream, way: Any) -> layer.CommandGenerator[None]:
                 f"aitap: there is no way to {stream.flow.request.host}: {error}\n",
                 {"content-type": "text/plain; charset=utf-8", "connection": "close"},
             )
-        stream.child_layer = _Begun(stream, way[0])  # type: ignore[assignment]
+        stream.child_layer = _Begun(stream, first)  # type: ignore[assignment]
         yield from stream.handle_connect_finish()  # type: ignore[no-untyped-call]
 
     def forward(event: events.Event) -> layer.CommandGenerator[None]:
@@ -39,10 +58,13 @@ def open_first(stream: HttpStream, way: Any) -> layer.CommandGenerator[None]:
         if stream.child_layer is not None and not isinstance(event, RequestProtocolError):
             yield from stream.child_layer.handle_event(event)
 
-    way[-1].child_layer = _Opening(stream.context, opened)
-    stream.child_layer = way[0]
+    last = _Opening(stream.context, opened)
+    first: layer.Layer = way[0] if way else last
+    if way:
+        way[-1].child_layer = last
+    stream.child_layer = first
     stream._handle_event = forward
-    yield from way[0].handle_event(events.Start())
+    yield from first.handle_event(events.Start())
 
 
 class _Opening(layer.Layer):

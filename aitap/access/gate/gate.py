@@ -100,7 +100,8 @@ class Gate:
     def start(self, startup: Startup) -> None:
         """Begin. Raises :class:`aitap.settings.SettingsError` where a source of identities cannot be used."""
         settings, loop, directory = startup.settings, startup.loop, startup.directory
-        self._auth = settings.auth
+        # Behind a load balancer nobody can tell from where a connection arrived whether only this machine sends it.
+        self._auth = "required" if settings.auth == "auto" and settings.proxy_protocol else settings.auth
         self._loop = loop
         keys = ProxyKeys(directory)
         sources: list[Source] = [keys]

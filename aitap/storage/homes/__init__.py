@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aitap.storage.homes.home import Home, StorageError
+from aitap.storage.homes.home import AwayError, Home, StorageError
 from aitap.storage.homes.postgres import PostgresHome
 from aitap.storage.homes.sqlite import SqliteHome
 
 if TYPE_CHECKING:
     from peewee import Database
 
-__all__ = ["Home", "StorageError", "home_of", "home_of_database", "shown"]
+__all__ = ["AwayError", "Home", "StorageError", "home_of", "home_of_database", "shown"]
 
 
 def home_of(url: str) -> Home:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import peewee
 from peewee import PostgresqlDatabase
 
 from aitap.storage.homes.home import StorageError
@@ -21,7 +22,20 @@ __all__ = ["PostgresHome"]
 
 _LOCK = 0x6169746170
 """Of this program alone among those that use the database: ``aitap`` in ASCII."""
+_ALONE = 0x61697461
+"""The first half of the keys for what one process does at a time."""
 _SECONDS = 10
+_FOR_GOOD = (
+    "authentication failed",
+    "does not exist",
+    "permission denied",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "invalid connection option",
+    "invalid dsn",
+    "certificate verify failed",
+    "does not support SSL",
+)
 _OPTIONS = (
     "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c lock_timeout=30000"
 )
@@ -48,7 +62,7 @@ class PostgresHome:
         except ImportError:
             raise StorageError("PostgreSQL needs a driver: pip install 'aitap[postgres]'") from None
 
-    def connect(self, *, read_only: bool) -> Database:
+    def database(self, *, read_only: bool) -> Database:
         """See :class:`aitap.storage.homes.home.Home`."""
         options = _OPTIONS + (" -c default_transaction_read_only=on" if read_only else "")
         kind: Any = _cockroach() if self._cockroach else _Postgres
@@ -64,16 +78,53 @@ class PostgresHome:
             keepalives_count=3,
         )
         database.aitap_home = self
-        database.connect()
         return database  # type: ignore[no-any-return]
+
+    def connect(self, *, read_only: bool) -> Database:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        database = self.database(read_only=read_only)
+        self.open(database)
+        return database
+
+    def open(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        database.connect()
 
     def lock(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`."""
         if not self._cockroach:
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
 
-    def back_up(self, database: Database, pending: str) -> None:
+    def begin_alone(self, database: Database, work: str) -> bool:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        if self._cockroach:
+            return True
+        [(taken,)] = database.execute_sql("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (_ALONE, work)).fetchall()
+        return bool(taken)
+
+    def end_alone(self, database: Database, work: str) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        if not self._cockroach and not database.is_closed():
+            database.execute_sql("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_ALONE, work))
+
+    def back_up(self, database: Database, pending: str) -> str:  # noqa: ARG002 - as in Home
         """See :class:`aitap.storage.homes.home.Home`: the server has its own, and migrations undo as a whole."""
+        return ""
+
+    def give_back(self, database: Database, most: int) -> int:  # noqa: ARG002 - as in Home
+        """See :class:`aitap.storage.homes.home.Home`: the server's autovacuum keeps the room for what comes next."""
+        return 0
+
+    def overwrite_deleted(self, database: Database) -> str:
+        """See :class:`aitap.storage.homes.home.Home`: pages, write-ahead log and backups are the server's affair."""
+        try:
+            database.execute_sql("SET statement_timeout = 0")
+            database.execute_sql("VACUUM")
+        except peewee.PeeweeException as error:
+            return f"the server's free space may still hold what was deleted ({self.advice(str(error))})"
+        return (
+            "" if self._cockroach else "the server's pages and write-ahead log hold deleted rows until it reuses them"
+        )
 
     def advice(self, reason: str) -> str:
         """See :class:`aitap.storage.homes.home.Home`."""
@@ -88,6 +139,10 @@ class PostgresHome:
             if words in reason:
                 return f"{advice} ({reason[:200]})"
         return reason[:300]
+
+    def may_come_back(self, reason: str) -> bool:
+        """See :class:`aitap.storage.homes.home.Home`: one that is away may, one that does not know us will not."""
+        return not any(words in reason for words in _FOR_GOOD)
 
 
 class _AsText:
@@ -110,7 +165,8 @@ class _AsText:
 
 
 class _Postgres(_AsText, PostgresqlDatabase):
-    pass
+    takes_documents = True
+    """Rows can be inserted as one JSON document."""
 
 
 def _cockroach() -> Any:

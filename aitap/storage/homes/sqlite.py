@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 from peewee import SqliteDatabase
 
-from aitap.storage.homes.home import StorageError
+from aitap.storage.homes.home import AwayError, StorageError
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["SqliteHome"]
 
 _BUSY_SECONDS = 5.0
+_INCREMENTAL = 2
+_SPARE_PAGES = 1024
 _PRAGMAS = {
+    # First, and for new files alone: pages that retention freed can be cut off the file, a few at a time.
+    "auto_vacuum": "incremental",
     "journal_mode": "wal",
     # In WAL a power cut may take the last commits, never the database's soundness; a killed process takes nothing.
     "synchronous": "normal",
@@ -68,11 +73,10 @@ class SqliteHome:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
-            raise StorageError(
-                f"cannot create {path}: {error.strerror}; set AITAP_DATABASE_URL to another place"
-            ) from None
+            kind = AwayError if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO) else StorageError
+            raise kind(f"cannot create {path}: {error.strerror}; set AITAP_DATABASE_URL to another place") from None
 
-    def connect(self, *, read_only: bool) -> Database:
+    def database(self, *, read_only: bool) -> Database:
         """See :class:`aitap.storage.homes.home.Home`."""
         # As a URI, so that SQLite never makes the file by itself: one that went away is an error, not an empty start.
         database: Any = SqliteDatabase(
@@ -83,13 +87,29 @@ class SqliteHome:
             uri=True,
         )
         database.aitap_home = self
-        _when_not_busy(database.connect)
         return database  # type: ignore[no-any-return]
+
+    def connect(self, *, read_only: bool) -> Database:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        database = self.database(read_only=read_only)
+        self.open(database)
+        return database
+
+    def open(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        _when_not_busy(database.connect)
 
     def lock(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`: ``BEGIN IMMEDIATE`` has it already."""
 
-    def back_up(self, database: Database, pending: str) -> None:
+    def begin_alone(self, database: Database, work: str) -> bool:  # noqa: ARG002 - as in Home
+        """See :class:`aitap.storage.homes.home.Home`: all processes may, and the last find nothing left to do."""
+        return True
+
+    def end_alone(self, database: Database, work: str) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+
+    def back_up(self, database: Database, pending: str) -> str:
         """See :class:`aitap.storage.homes.home.Home`."""
         path = self._path
         copy = path.with_name(f"{path.name}.before-{pending}")
@@ -102,7 +122,40 @@ class SqliteHome:
             partial.replace(copy)
         except (OSError, sqlite3.Error) as error:
             partial.unlink(missing_ok=True)
-            raise StorageError(f"cannot copy {path} to {copy.name} before the upgrade: {error}") from None
+            raise StorageError(
+                f"cannot copy {path} to {copy.name} before the upgrade: {error}; "
+                "make room, or run `aitap db migrate --no-backup`"
+            ) from None
+        return str(copy)
+
+    def give_back(self, database: Database, most: int) -> int:
+        """See :class:`aitap.storage.homes.home.Home`. A sixteenth of the file stays free, for what comes next."""
+        names = ("auto_vacuum", "freelist_count", "page_count")
+        kind, free, pages = (int(database.execute_sql(f"PRAGMA {name}").fetchone()[0]) for name in names)
+        count = min(most, free - max(pages // 16, _SPARE_PAGES))
+        if kind != _INCREMENTAL or count <= 0:
+            return 0
+        database.execute_sql(f"PRAGMA incremental_vacuum({count})").fetchall()
+        return count
+
+    def overwrite_deleted(self, database: Database) -> str:
+        """See :class:`aitap.storage.homes.home.Home`.
+
+        To overwrite what is deleted would not do: a row that has moved to another page may have left a copy. So
+        the file is written anew, without what nothing refers to, and the log beside it is emptied.
+        """
+        try:
+            database.execute_sql("PRAGMA secure_delete = ON")
+            database.execute_sql("VACUUM")
+        except peewee.PeeweeException as error:
+            return f"its free pages may still hold what was deleted ({self.advice(str(error))}): do it again later"
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while time.monotonic() < deadline:
+            [(busy, *_)] = database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if not busy:
+                return ""
+            time.sleep(0.05)
+        return f"{self._path.name}-wal may still hold what was deleted, for another program reads: do it again later"
 
     def advice(self, reason: str) -> str:
         """See :class:`aitap.storage.homes.home.Home`."""
@@ -119,6 +172,10 @@ class SqliteHome:
             if words in reason:
                 return advice
         return reason
+
+    def may_come_back(self, reason: str) -> bool:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        return any(words in reason for words in ("readonly", "locked", "full", "disk I/O"))
 
 
 def _when_not_busy(connect: Any) -> None:

@@ -1,0 +1,71 @@
+"""The recorder's books: what it has been given, and what of that is safe, so that nothing is lost in silence.
+
+A record is safe when the database or the spool has it, or when a counter says that it is lost. What is not, and what
+the proxy began and never handed over, is what a ``kill -9`` costs; see :mod:`aitap.storage.spool.ledger`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from aitap.record import Interception
+    from aitap.storage.spool.ledger import Ledger
+
+__all__ = ["Accounts"]
+
+
+class Accounts:
+    """Keeps a ledger. ``tell`` is called with exchanges whose beginnings somebody waits for, once they are settled."""
+
+    def __init__(self, ledger: Ledger, tell: Callable[[list[int], bool], None]) -> None:
+        self._ledger = ledger
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._received = ledger.received_so_far
+        self._opened = ledger.opened_so_far
+        self._safe = self._opened
+        self._open: set[str] = set()
+        """Ids of those that are safe and have not ended."""
+        self._awaited: dict[str, int] = {}
+        ledger.safe(self._safe)
+
+    def received(self, count: int) -> None:
+        """So many more exchanges came from the proxy, and those that are calls of a model are opened by now."""
+        self._received += count
+        self._ledger.received(self._received)
+
+    def opened(self) -> None:
+        """One more record has begun."""
+        self._opened += 1
+        self._ledger.opened(self._opened)
+
+    def wait_for(self, record_id: str, number: int) -> None:
+        """Tell when the beginning of this record, of this exchange, is settled."""
+        with self._lock:
+            self._awaited[record_id] = number
+
+    def settled(self, records: Iterable[Interception], kept: bool) -> None:  # noqa: FBT001 - as the writer calls it
+        """These are safe: ``kept``, or counted as lost. For any thread."""
+        numbers: list[int] = []
+        with self._lock:
+            safe = self._safe
+            for record in records:
+                if record.ended_at is None:
+                    if record.id not in self._open:
+                        self._open.add(record.id)
+                        safe += 1
+                elif record.id in self._open:
+                    self._open.remove(record.id)
+                else:
+                    safe += 1
+                if self._awaited and (number := self._awaited.pop(record.id, None)) is not None:
+                    numbers.append(number)
+            if safe != self._safe:
+                self._safe = safe
+                self._ledger.safe(safe)
+        if numbers:
+            self._tell(numbers, kept)

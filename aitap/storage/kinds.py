@@ -1,0 +1,229 @@
+"""Kinds of interceptions: every combination of user, provider, model and client that there is, and how many of each.
+
+Lists can be filtered by all of these and by time. An index for each would not do, as little as one for each pair:
+a model that one user called once is in nobody's. So each combination has a number, every interception has that of
+its own, and one index of (kind, start) finds whatever is asked for. The sums by kind, by day and by session are
+kept in the transaction that stores, or takes away, the interceptions; so no count counts them.
+
+Kinds are some ten for each user, and stay when what they counted is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import date
+from typing import TYPE_CHECKING
+
+from peewee import OperationalError
+
+from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.fields import timestamp_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from peewee import Database
+
+    from aitap.record import Interception
+
+__all__ = ["COLUMNS", "Kinds", "add_ended", "add_stored", "recount", "taking_away"]
+
+COLUMNS = ("initiator_id", "provider", "provider_name", "model", "client")
+
+Key = tuple[str, str, str, str, str]
+
+_LIMIT = 50_000
+_ROUNDING = 5e-7
+"""Moments are stored in whole microseconds: one just before midnight may be stored as midnight."""
+_AT_ONCE = 500
+
+_FIND = (
+    f"INSERT INTO aitap_kinds ({', '.join(COLUMNS)}, interceptions) VALUES (?, ?, ?, ?, ?, 0) "
+    f"ON CONFLICT ({', '.join(COLUMNS)}) DO UPDATE SET client = excluded.client RETURNING id"
+)
+_ADD = "UPDATE aitap_kinds SET interceptions = interceptions + ? WHERE id = ?"
+_ADD_DAY = (
+    "INSERT INTO aitap_kind_days (kind_id, day, interceptions) VALUES (?, ?, ?) ON CONFLICT (kind_id, day) "
+    "DO UPDATE SET interceptions = aitap_kind_days.interceptions + excluded.interceptions"
+)
+_ADD_SESSION = (
+    "INSERT INTO aitap_session_kinds (session_id, initiator_id, kind_id, interceptions, first_at, last_at) "
+    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, initiator_id, kind_id) DO UPDATE SET "
+    "interceptions = aitap_session_kinds.interceptions + excluded.interceptions, "
+    "first_at = CASE WHEN excluded.first_at < aitap_session_kinds.first_at "
+    "THEN excluded.first_at ELSE aitap_session_kinds.first_at END, "
+    "last_at = CASE WHEN excluded.last_at > aitap_session_kinds.last_at "
+    "THEN excluded.last_at ELSE aitap_session_kinds.last_at END"
+)
+_THIS = "session_id = ? AND initiator_id = ? AND kind_id = ?"
+_THEIRS = (
+    "SELECT i.started_at FROM aibridge_interceptions i WHERE i.session_id = aitap_session_kinds.session_id "
+    "AND i.initiator_id = aitap_session_kinds.initiator_id AND i.kind_id = aitap_session_kinds.kind_id "
+    "AND i.ended_at IS NOT NULL ORDER BY i.started_at"
+)
+_SUBTRACT_SESSION = f"UPDATE aitap_session_kinds SET interceptions = interceptions - ? WHERE {_THIS}"
+_SHORTEN_SESSION = (
+    f"UPDATE aitap_session_kinds SET first_at = ({_THEIRS} LIMIT 1), last_at = ({_THEIRS} DESC LIMIT 1) "
+    f"WHERE {_THIS} AND interceptions > 0"
+)
+_EMPTY_SESSION = f"DELETE FROM aitap_session_kinds WHERE {_THIS} AND interceptions <= 0"
+_EMPTY_DAY = "DELETE FROM aitap_kind_days WHERE kind_id = ? AND day = ? AND interceptions <= 0"
+_STORED = (
+    "SELECT kind_id, session_id, CAST(initiator_id AS TEXT), substr(CAST(started_at AS TEXT), 1, 10), count(*), "
+    "min(started_at), max(started_at) FROM aibridge_interceptions WHERE ended_at IS NOT NULL AND id IN {} "
+    "GROUP BY 1, 2, 3, 4"
+)
+
+
+class Kinds:
+    """Finds the kind of records, batch by batch; remembers what it found. For the thread that writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[Key, int] = {}
+        self._open = False
+
+    def of(self, records: Iterable[Interception]) -> list[int]:
+        """The kind of each record, made where there is none. Within a transaction; may be repeated."""
+        if self._open or len(self._known) > _LIMIT:
+            # What the last batch found has been rolled back, or is not there any more.
+            self._known = {}
+        self._open = True
+        known = self._known
+        keys = [(r.initiator_id, r.provider, r.provider_name, r.model, r.client or "") for r in records]
+        for key in dict.fromkeys(keys):
+            if key not in known:
+                known[key] = int(rows_of(self._database, _FIND, key)[0][0])
+        return [known[key] for key in keys]
+
+    def committed(self) -> None:
+        """The transaction of the last :meth:`of` is done."""
+        self._open = False
+
+
+def add_ended(database: Database, records: Sequence[Interception], kinds: Sequence[int]) -> None:
+    """Count ended interceptions, not counted before, with the kind of each. Call it inside a transaction.
+
+    Raises Peewee's error where a kind is not there any more: who erases a person takes the kinds with it.
+    """
+    days: dict[tuple[int, int], int] = {}
+    sessions: dict[tuple[str, str, int], list[float]] = {}
+    for record, kind in zip(records, kinds, strict=True):
+        at = record.started_at
+        day = (kind, int((at + _ROUNDING) // 86400))
+        days[day] = days.get(day, 0) + 1
+        session = (record.session_id, record.initiator_id, kind)
+        found = sessions.get(session)
+        if found is None:
+            sessions[session] = [1, at, at]
+        else:
+            found[0] += 1
+            if at < found[1]:
+                found[1] = at
+            elif at > found[2]:
+                found[2] = at
+    _add_days(database, days)
+    rows = [
+        (*key, int(count), timestamp_text(first), timestamp_text(last))
+        for key, (count, first, last) in sessions.items()
+    ]
+    execute_many(database, _ADD_SESSION, rows)
+
+
+def _add_days(database: Database, days: dict[tuple[int, int], int]) -> None:
+    totals: dict[int, int] = {}
+    for (kind, _), count in days.items():
+        totals[kind] = totals.get(kind, 0) + count
+    if execute_many(database, _ADD, [(count, kind) for kind, count in totals.items()]) != len(totals):
+        raise OperationalError("kinds of interceptions were removed meanwhile")
+    execute_many(database, _ADD_DAY, [(*key, count) for key, count in days.items()])
+
+
+def add_stored(database: Database, ids: Sequence[str]) -> None:
+    """Count stored interceptions; those still open do not count. Call it inside a transaction."""
+    days, sessions = _stored(database, ids)
+    _add_days(database, days)
+    execute_many(database, _ADD_SESSION, [(*key, *found) for key, found in sessions.items()])
+
+
+@contextlib.contextmanager
+def taking_away(database: Database, ids: Sequence[str]) -> Iterator[None]:
+    """Take these stored interceptions out of the counts; the body deletes or changes them."""
+    days, sessions = _stored(database, ids)
+    yield
+    _add_days(database, {key: -count for key, count in days.items()})
+    execute_many(database, _EMPTY_DAY, list(days))
+    execute_many(database, _SUBTRACT_SESSION, [(found[0], *key) for key, found in sessions.items()])
+    keys = list(sessions)
+    execute_many(database, _SHORTEN_SESSION, keys)
+    execute_many(database, _EMPTY_SESSION, keys)
+
+
+def _stored(
+    database: Database, ids: Sequence[str]
+) -> tuple[dict[tuple[int, int], int], dict[tuple[str, str, int], tuple[int, str, str]]]:
+    """What stored interceptions count for: by kind and day, and by session and kind with their first and last start."""
+    days: dict[tuple[int, int], int] = {}
+    sessions: dict[tuple[str, str, int], tuple[int, str, str]] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        for kind, session_id, initiator, day, count, first, last in rows_of(
+            database, _STORED.format(question_marks(len(some))), some
+        ):
+            place = (int(kind), _day_number(day))
+            days[place] = days.get(place, 0) + int(count)
+            key = (session_id, str(initiator), int(kind))
+            before = sessions.get(key)
+            sessions[key] = (
+                (int(count), first, last)
+                if before is None
+                else (before[0] + int(count), min(first, before[1]), max(last, before[2]))
+            )
+    return days, sessions
+
+
+def _day_number(day: str) -> int:
+    return date.fromisoformat(day).toordinal() - _EPOCH
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_MINE = " AND ".join(f"k.{name} = i.{name}" for name in COLUMNS[:-1]) + " AND k.client = coalesce(i.client, '')"
+_DAY = {
+    "sqlite": "CAST(julianday(substr(i.started_at, 1, 10)) - 2440587.5 AS INTEGER)",
+    "postgres": "(i.started_at AT TIME ZONE 'UTC')::date - date '1970-01-01'",
+}
+
+
+def recount(database: Database) -> None:
+    """All of it anew from the interceptions, whatever was there. Call it inside a transaction; it reads everything."""
+    day = _DAY["sqlite" if database.param == "?" else "postgres"]
+    columns = ", ".join(f"i.{name}" for name in COLUMNS[:-1])
+    rows_of(
+        database,
+        f"INSERT INTO aitap_kinds ({', '.join(COLUMNS)}, interceptions) "
+        f"SELECT DISTINCT {columns}, coalesce(i.client, ''), 0 FROM aibridge_interceptions i "
+        f"WHERE i.kind_id IS NULL ON CONFLICT ({', '.join(COLUMNS)}) DO NOTHING",
+    )
+    rows_of(
+        database,
+        "UPDATE aibridge_interceptions AS i SET kind_id = (SELECT k.id FROM aitap_kinds k WHERE "
+        f"{_MINE}) WHERE i.kind_id IS NULL",
+    )
+    rows_of(database, "DELETE FROM aitap_kind_days")
+    rows_of(database, "DELETE FROM aitap_session_kinds")
+    rows_of(
+        database,
+        f"INSERT INTO aitap_kind_days (kind_id, day, interceptions) SELECT i.kind_id, {day}, count(*) "
+        "FROM aibridge_interceptions i WHERE i.ended_at IS NOT NULL GROUP BY 1, 2",
+    )
+    rows_of(
+        database,
+        "INSERT INTO aitap_session_kinds (session_id, initiator_id, kind_id, interceptions, first_at, last_at) "
+        "SELECT i.session_id, i.initiator_id, i.kind_id, count(*), min(i.started_at), max(i.started_at) "
+        "FROM aibridge_interceptions i WHERE i.ended_at IS NOT NULL GROUP BY 1, 2, 3",
+    )
+    rows_of(
+        database,
+        "UPDATE aitap_kinds SET interceptions = coalesce((SELECT sum(d.interceptions) FROM aitap_kind_days d "
+        "WHERE d.kind_id = aitap_kinds.id), 0)",
+    )

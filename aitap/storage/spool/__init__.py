@@ -1,0 +1,1 @@
+"""The spool: files in which records wait while the database does not take them."""

@@ -1,0 +1,103 @@
+"""What a proxy and its recorder have begun and what is safe, in memory that outlives both.
+
+Four numbers in a file that is mapped into both processes. Each number has one process that writes it, and to
+write one costs no system call, so it is true to the last instruction before a ``kill -9``. Whoever is left, the
+proxy, its recorder or the next proxy, reads from them how many exchanges nobody will ever record.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Ledger"]
+
+_BEGUN, _RECEIVED, _OPENED, _SAFE = range(4)
+_SIZE = 4096
+
+
+class Ledger:
+    """The numbers of one proxy. Raises ``OSError`` where the file cannot be made or read.
+
+    Without a path they are this process's alone.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is None:
+            self._map = mmap.mmap(-1, _SIZE)
+        else:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                if os.fstat(file).st_size < _SIZE:
+                    # Written, not only made longer: a page that the disk has no room for would kill who writes to it.
+                    os.pwrite(file, bytes(_SIZE), 0)
+                self._map = mmap.mmap(file, _SIZE)
+            finally:
+                os.close(file)
+        self._numbers = memoryview(self._map).cast("Q")
+
+    # Written by the proxy
+
+    def begun(self, count: int) -> None:
+        """So many exchanges have begun since this proxy started."""
+        self._numbers[_BEGUN] = count
+
+    # Written by the recorder
+
+    def received(self, count: int) -> None:
+        """So many beginnings have come over the line, and what they opened is counted by :meth:`opened`."""
+        self._numbers[_RECEIVED] = count
+
+    def opened(self, count: int) -> None:
+        """So many records have been begun: of exchanges, and of responses that came over sockets."""
+        self._numbers[_OPENED] = count
+
+    def safe(self, count: int) -> None:
+        """Of so many records there is one in the database or the spool, or a counter says that they are lost."""
+        self._numbers[_SAFE] = count
+
+    # For anyone
+
+    @property
+    def begun_so_far(self) -> int:
+        """What :meth:`begun` was last told."""
+        return self._numbers[_BEGUN]
+
+    @property
+    def received_so_far(self) -> int:
+        """What :meth:`received` was last told."""
+        return self._numbers[_RECEIVED]
+
+    @property
+    def opened_so_far(self) -> int:
+        """What :meth:`opened` was last told."""
+        return self._numbers[_OPENED]
+
+    @property
+    def unsent(self) -> int:
+        """Exchanges that the proxy began and that no recorder received."""
+        return max(0, self._numbers[_BEGUN] - self._numbers[_RECEIVED])
+
+    @property
+    def unsafe(self) -> int:
+        """Records that would be lost if the recorder died now."""
+        return max(0, self._numbers[_OPENED] - self._numbers[_SAFE])
+
+    def settle(self, but: int = 0) -> int:
+        """How many records are lost now that the recorder is dead, which is then no longer told.
+
+        The newest ``but`` exchanges wait for the next one.
+        """
+        lost = max(0, self.unsent - but) + self.unsafe
+        self._numbers[_RECEIVED] = max(self._numbers[_RECEIVED], self._numbers[_BEGUN] - but)
+        self._numbers[_SAFE] = self._numbers[_OPENED]
+        return lost
+
+    def close(self) -> None:
+        """Give the memory back; the numbers stay in the file."""
+        self._numbers.release()
+        self._map.close()
