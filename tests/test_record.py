@@ -20,7 +20,7 @@ TABLES = [
     (record.ModelThought, models.ModelThought),
 ]
 CHILDREN = {"token_usages", "user_prompts", "tool_usages", "model_thoughts"}
-FILLED_BY_STORAGE = {"interception_id", "proxy_id"}
+FILLED_BY_STORAGE = {"interception_id", "kind_id", "proxy_id"}
 
 
 def test_an_id_is_a_version_7_uuid_of_now() -> None:

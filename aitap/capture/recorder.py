@@ -80,6 +80,9 @@ _READ = 1 << 20
 _LAST_WORDS = 3.0
 """Seconds for logs and collectors at the end; the proxy waits for it."""
 
+_LAST_RECORDS = (8.0, 20.0)
+"""Seconds for the last records: where the rest stays in a spool, and where there is none."""
+
 _NICE = 15
 """On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
 
@@ -122,8 +125,7 @@ class Recorder:
         held = OpenSpool(settings.spool, settings.database_url)
         self._ledger = held.ledger
         self.accounts = Accounts(held.ledger, tell)
-        self._strict = settings.strict
-        self._tell = tell
+        self._strict, self._tell = settings.strict, tell
         if settings.evidence_key:
             keep_evidence(database, signing_key(Path(settings.evidence_key), make=False))
         self.writer = Writer(
@@ -206,11 +208,10 @@ class Recorder:
         nothing: list[int] = []
         for number in begun:
             exchange = self._exchanges.get(number)
-            record_id = exchange.record_id if exchange is not None else None
-            if record_id is None:
-                nothing.append(number)
+            if exchange is not None and exchange.record_id is not None:
+                self.accounts.wait_for(exchange.record_id, number)
             else:
-                self.accounts.wait_for(record_id, number)
+                nothing.append(number)
         if nothing:
             self._tell(nothing, True)  # noqa: FBT003 - there is nothing to be recorded of it
         self.pipeline.announce(all_open=True)
@@ -221,9 +222,9 @@ class Recorder:
             self.writer.lost(unsent, KILLED)
             self.accounts.received(unsent)
         self.pipeline.close()
-        written = self.writer.close(20) and not self.writer.stats.lost
+        written = self.writer.close(_LAST_RECORDS[not self.writer.spool_limit])
         self.observation.close(_LAST_WORDS)
-        return written
+        return written and not self.writer.stats.lost
 
     def report(self) -> dict[str, Any]:
         """Counters for the proxy, and why nothing can be kept, where that is so."""

@@ -28,6 +28,7 @@ def db() -> None:
 
 db.add_command(replay)
 
+
 @db.command()
 @click.option("--no-backup", is_flag=True, help="Make no copy of an SQLite database before it changes.")
 @database_option
@@ -70,9 +71,7 @@ def status(*, as_json: bool) -> None:
                 "database_url": url,
                 "bytes": stored,
                 "migrations": [{"name": name, "applied_at": at and at.isoformat()} for name, at in migrations],
-                "spools": [
-                    {"folder": str(left.folder), "bytes": left.bytes, "running": left.live} for left in spools
-                ],
+                "spools": [{"folder": str(left.folder), "bytes": left.bytes, "running": left.live} for left in spools],
             }
         )
         return

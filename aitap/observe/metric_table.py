@@ -140,7 +140,7 @@ _PROXY = (
     _counter(
         "proxy_refusals_total",
         "What the proxy refused: part is gate (who), limits, egress (where to), policy (which model; with the reason "
-        "budget, one is used up) or decryption (what hides).",
+        "budget, one is used up), decryption (what hides) or durability (what cannot be recorded).",
         *("part", "reason"),
         closed=("part",),
         limit=300,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CHILDREN", "prunable", "prunable_contents", "prune", "prune_slices", "take_away"]
 
-_TARGET_SECONDS = 0.015
-_LONGEST_TARGET = 0.03
+_TARGET_SECONDS = 0.025
+_LONGEST_TARGET = 0.035
 """What a step may aim at where hardly any of its time is for the rows."""
 _SMALLEST, _LARGEST = 16, 1000
 _SLOW_SECONDS = 0.2
@@ -88,7 +88,7 @@ def prune(database: Database, before: float, contents_before: float = 0.0, audit
 def prune_slices(
     database: Database, before: float, contents_before: float = 0.0, audit_before: float = 0.0
 ) -> Generator[int, None, None]:
-    """The same in steps of some 15 ms, each a transaction; a step yields how many interceptions went."""
+    """The same in steps of some 25 ms, each a transaction; a step yields how many interceptions went."""
     limit = _moment(before)
     yield from _remove_interceptions(database, limit)
     if contents_before > before:

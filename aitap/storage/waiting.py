@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 """The most records in a transaction."""
 
+_BURST = 4
+"""A burst that the database takes in its stride is not worth a detour."""
+
 _TRY_AGAIN = 0.5
 """Seconds for which a spool that did not take records is left alone."""
 
@@ -224,11 +227,11 @@ class Waiting:
         return self._spooling
 
     def late(self, patience: float) -> bool:
-        """Whether something in memory, or what is at work, waits for longer than this."""
-        since = time.monotonic() - patience
+        """Whether what is at work takes longer than this, or something in memory has waited for a multiple of it."""
+        now = time.monotonic()
         work = self._work
-        stuck = work is not None and work.batch is None and not work.kept and work.since < since
-        return stuck or self.memory.oldest < since
+        stuck = work is not None and work.batch is None and not work.kept and work.since < now - patience
+        return stuck or self.memory.oldest < now - _BURST * patience
 
     def keep(self, *, at_last: bool = False) -> None:
         """Move all that is in memory to the spool, as far as it takes it; one that did not is left alone."""

@@ -38,13 +38,20 @@ def test_the_commands_are_those_of_this_issue_and_no_others() -> None:
     assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
         *("run", "exec", "env", "doctor"),
         *("ca show", "ca bundle", "ca init", "ca renew", "ca fetch"),
-        *("interceptions list", "interceptions show", "sessions list", "sessions show"),
+        *(
+            "interceptions list",
+            "interceptions show",
+            "sessions list",
+            "sessions show",
+            "sessions pin",
+            "sessions unpin",
+        ),
         *("models", "clients", "providers", "export", "ingest", "prune", "tail", "serve", "usage", "reprice"),
         *("hosts list", "hosts observe", "hosts decrypt", "hosts reset"),
         *("users add", "users list", "users role", "users remove", "keys create", "keys list", "keys revoke"),
         *("groups add", "groups list", "groups remove", "groups join", "groups leave"),
         *("budgets set", "budgets list", "budgets remove", "budgets status", "audit list"),
-        *("db migrate", "db status", "db check", "verify"),
+        *("db migrate", "db status", "db check", "db replay", "verify"),
         *("reconcile", "redact", "erase"),
     }
 

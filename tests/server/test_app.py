@@ -70,7 +70,7 @@ def test_a_large_body_is_refused_unread(shared: Site) -> None:
 
 def test_a_head_without_end_is_refused(shared: Site) -> None:
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 400_000)
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
 
 

@@ -63,6 +63,7 @@ def test_a_row_sums_up_its_session(recording: Recording) -> None:
         "last_prompt": "first",
         "unpriced": 2,
         "cost_micros": 0,
+        "pinned": False,
     }
 
 

@@ -52,6 +52,8 @@ class Piece:
     """Where it goes on."""
     left: int = 0
     """How many steps are there."""
+    last: str | None = None
+    """Where its last steps are, when that is another page."""
 
     @property
     def is_open(self) -> bool:
@@ -151,6 +153,8 @@ def _piece(thread: Thread, key: Record, depth: int, budget: list[int], after: st
         piece.items += [_piece(agent, key, depth + 1, budget) for agent in waiting if agent.started_at < next_start]
         piece.left = len(thread.members) - end
         piece.more = address(PATH, {**key, "thread": thread.root, "after": thread.members[end - 1]})
+        if piece.left > _STEPS:
+            piece.last = address(PATH, {**key, "thread": thread.root, "after": thread.members[-_STEPS - 1]})
     return piece
 
 

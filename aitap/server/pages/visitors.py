@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aitap.server.callers import Caller, Callers
 
-__all__ = ["Visitor", "Visitors"]
+__all__ = ["Visitor", "Visitors", "drop_visit", "set_door", "set_visit"]
 
 _VISIT = "aitap_visit"
 _DOOR = "aitap_door"

@@ -59,6 +59,14 @@ def test_a_session_of_many_steps_comes_by_pages_that_hold_each_once(
     assert number == -(-STEPS // 500)
 
 
+def test_the_end_of_a_long_thread_is_one_step_away(local: Visitor) -> None:
+    [end] = re.findall(r'href="([^"]+)">The last ones<', local.get(LONG))
+    page = local.get(end.replace("&amp;", "&"))
+    assert f"file-{STEPS - 60:05}.py" in page
+    assert f"file-{STEPS - 1:05}.py" in page
+    assert "Next steps" not in page
+
+
 def test_the_clients_own_calls_are_behind_a_link(local: Visitor) -> None:
     [link] = [one for one in local.links(NIGHT, "/session?") if "own=" in one]
     assert ">title<" in local.get(link)
