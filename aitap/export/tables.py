@@ -135,6 +135,7 @@ _INTERCEPTIONS = [
     _Column(header="PROMPT OR \u2192 TOOLS", cell=lambda r, _: story(r), width=0, since=120),
 ]
 
+
 def _last_prompt(record: Record, _: datetime) -> Text:
     pinned = "pinned  " if record["pinned"] else ""
     return Text.assemble((pinned, "bold yellow"), human.one_line(record["last_prompt"] or human.DASH))

@@ -37,9 +37,7 @@ def test_a_long_answer_is_packed_for_who_can_unpack_it(shared: Site) -> None:
     assert "content-encoding" not in shared.get("/healthz", headers={"Accept-Encoding": "gzip"}).headers
 
 
-@pytest.mark.parametrize(
-    "path", ["/nowhere", "/api/v2/aibridge", f"{SESSIONS}//", "/api/v2/ai-gateway/serve", "/../x"]
-)
+@pytest.mark.parametrize("path", ["/nowhere", "/api/v2/aibridge", f"{SESSIONS}//", "/api/v2/ai-gateway/serve", "/../x"])
 def test_what_is_no_endpoint_is_a_404(shared: Site, path: str) -> None:
     reply = shared.get(path)
     assert reply.status == 404
