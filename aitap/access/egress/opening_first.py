@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mitmproxy.proxy.context import Context
+    from mitmproxy.tls import ClientHelloData
 
     from aitap.access.grafts import Grafts
 
@@ -37,7 +39,19 @@ def answer_when_open(grafts: Grafts, unread: Callable[[str, int], bool]) -> None
 
         return opening
 
+    def tls_clienthello(original: Any) -> Any:
+        def known(self: TlsConfig, data: ClientHelloData) -> None:
+            original(self, data)
+            server = data.context.server
+            if server.connected and server.tls and not server.tls_established:
+                # The name told only now that it will be read. mitmproxy begins TLS on a connection that is open
+                # where it connects eagerly, and elsewhere would wait for it for ever.
+                data.establish_server_tls_first = True
+
+        return known
+
     grafts.put(HttpStream, "handle_connect_regular", handle_connect)
+    grafts.put(TlsConfig, "tls_clienthello", tls_clienthello)
 
 
 def open_first(stream: HttpStream, way: Any) -> layer.CommandGenerator[None]:
