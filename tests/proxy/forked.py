@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ __all__ = ["Forked", "can_fork"]
 can_fork = sys.platform == "linux"
 """Elsewhere an end cannot be waited for without being its parent, and forking is not to be relied on."""
 
+_one_at_a_time = threading.Lock()
+
 
 class Forked:
     """As much of :class:`subprocess.Popen` as tests use."""
@@ -32,12 +35,14 @@ class Forked:
     def __init__(self, command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], output: int) -> None:
         ours, theirs = os.pipe()
         what = {"command": [str(word) for word in command], "cwd": str(cwd), "env": dict(env)}
-        line = _forker()
-        socket.send_fds(line, [len(data := json.dumps(what).encode()).to_bytes(4)], [output, theirs])
-        line.sendall(data)
+        data = json.dumps(what).encode()
+        with _one_at_a_time:
+            line = _forker()
+            socket.send_fds(line, [len(data).to_bytes(4)], [output, theirs])
+            line.sendall(data)
+            self.pid = int.from_bytes(line.recv(4, socket.MSG_WAITALL))
         os.close(theirs)
         self._end = ours
-        self.pid = int.from_bytes(line.recv(4, socket.MSG_WAITALL))
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
