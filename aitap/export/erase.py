@@ -11,12 +11,11 @@ import click
 
 from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
+from aitap.export.progress import watched
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from peewee import Database
 
     from aitap.storage.erasure import Erased
@@ -55,7 +54,8 @@ def erase(*, user: str | None, session_id: str | None, dry_run: bool, yes: bool,
             return
         _confirm(whose, coming, yes=yes)
         done = coming
-        for done in _with_progress(steps, coming):  # noqa: B007
+        total = sum(coming.removed.values())
+        for done in watched(steps, "rows", total, lambda state: sum(state.removed.values())):  # noqa: B007
             pass
         notes = overwritten(database)
     _tell(whose, done, notes, as_json=as_json, dry_run=False)
@@ -140,19 +140,3 @@ def _status(words: str) -> Any:
 
     with Console(stderr=True).status(words):
         yield
-
-
-def _with_progress(steps: Iterable[Erased], coming: Erased) -> Iterable[Erased]:
-    """The steps, with a bar on stderr where somebody looks at it."""
-    if not sys.stderr.isatty():
-        yield from steps
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("rows", total=sum(coming.removed.values()))
-        for state in steps:
-            progress.update(task, completed=sum(state.removed.values()))
-            yield state

@@ -7,15 +7,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from aitap.export.failures import Failure
+from aitap.export.progress import progress_bar
 from aitap.export.store import database_option, in_force, keep_evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from peewee import Database
 
     from aitap.capture.saved import Replay, SavedExchange
@@ -28,7 +30,6 @@ __all__ = ["ingest"]
 _BATCH = 500
 _STDIN = "-"
 
-Advance = Callable[[int], None]
 """Takes how many bytes of the file are read."""
 
 
@@ -122,14 +123,16 @@ def _ingest_file(name: str, intake: _Intake) -> str | None:
     """Take all that can be read; what kept the rest from being read, if anything did."""
     from aitap.capture.saved import SavedFileError
     from aitap.capture.saved_file import SavedFile
+    from aitap.export.human import one_line
 
     shown = "stdin" if name == _STDIN else name
     try:
-        with _opened(name) as raw, _progress(os.path.basename(shown), raw) as advance:  # noqa: PTH119 - no path need be one
+        bar_name = one_line(os.path.basename(shown), 40)  # noqa: PTH119 - no path need be one
+        with _opened(name) as raw, progress_bar(bar_name, total=_size(raw), of_bytes=True) as bar:
             file = SavedFile(raw)
             for saved in _exchanges(file):
                 intake.take(saved)
-                advance(file.position)
+                bar.reached(file.position)
     except SavedFileError as error:
         return f"{shown} {error}"
     except OSError as error:
@@ -161,23 +164,6 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         return
     with open(name, "rb") as file:  # noqa: PTH123 - a name is all it is
         yield file
-
-
-@contextlib.contextmanager
-def _progress(name: str, raw: BinaryIO) -> Iterator[Advance]:
-    """A bar on stderr by bytes read, where somebody looks at it."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from aitap.export.human import one_line
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(one_line(name, 40), total=_size(raw))
-        yield lambda position: progress.update(task, completed=position)
 
 
 def _size(raw: BinaryIO) -> int | None:

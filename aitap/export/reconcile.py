@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
+from aitap.export.progress import progress_bar
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aitap.reconcile.session_logs import LogReader
 
 __all__ = ["reconcile"]
@@ -123,12 +120,13 @@ def _logs(
     if not any(files.values()):
         folders = ", ".join(str(_folder(client, folder)) for client, folder in given.items())
         raise Failure(f"no session log since then in {folders}: say --since, --claude-dir or --codex-dir", status=2)
-    with _progress(sum(path.stat().st_size for paths in files.values() for path in paths)) as advance:
+    total = sum(path.stat().st_size for paths in files.values() for path in paths)
+    with progress_bar("session logs", total=total, of_bytes=True) as bar:
         for client, paths in files.items():
             reader = LogReader(client)
             for path in paths:
                 reader.read(path)
-                advance(path.stat().st_size)
+                bar.advance(path.stat().st_size)
             if paths:
                 readers.append(reader)
     clients = [client for client in CLIENTS if files[client]]
@@ -182,18 +180,3 @@ def _invoice(
     console = terminal()
     console.print(invoice_view(read, whose, lines, left_out))
     return status
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar on stderr by bytes read, where somebody looks at it."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("session logs", total=total)
-        yield lambda size: progress.advance(task, size)

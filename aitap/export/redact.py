@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import click
@@ -10,14 +11,12 @@ import click
 from aitap.export.erase import overwritten
 from aitap.export.failures import Failure
 from aitap.export.output import wants_json, write_json
+from aitap.export.progress import watched
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, in_force, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aitap.redaction.redactor import Redactor
-    from aitap.storage.redacting import Redacted
 
 __all__ = ["redact"]
 
@@ -57,7 +56,8 @@ def _existing(redactor: Redactor, *, dry_run: bool, as_json: bool) -> None:
     with opened(read_only=False) as database:
         done = Redacted()
         total = redactable(database) if sys.stderr.isatty() else 0
-        for done in _with_progress(redact_stored(database, redactor, dry_run=dry_run), total):  # noqa: B007
+        found = redact_stored(database, redactor, dry_run=dry_run)
+        for done in watched(found, "interceptions", total, attrgetter("interceptions")):  # noqa: B007
             pass
         notes = overwritten(database) if done.changed and not dry_run else []
     if wants_json(asked=as_json):
@@ -88,19 +88,3 @@ def _redactor(words: str | None) -> Redactor:
     if redactor is None:
         raise Failure("redaction is off: set redact, or say --rules all", status=2)
     return redactor
-
-
-def _with_progress(steps: Iterable[Redacted], total: int) -> Iterable[Redacted]:
-    """The steps, with a bar on stderr where somebody looks at it."""
-    if not sys.stderr.isatty():
-        yield from steps
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("interceptions", total=total)
-        for state in steps:
-            progress.update(task, completed=state.interceptions)
-            yield state

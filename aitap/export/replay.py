@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from aitap.export.failures import Failure
 from aitap.export.human import size
+from aitap.export.progress import progress_bar
 from aitap.export.store import database_option, in_force, opened
 from aitap.storage.spool.folders import left_behind, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from aitap.storage.spool.segments import Spool
     from aitap.storage.writer import Writer
 
@@ -71,25 +68,10 @@ def replay() -> None:
 
 
 def _wait(writer: Writer, spool: Spool, total: int) -> None:
-    with _progress(total) as advance:
+    with progress_bar("replaying", total=total, of_bytes=True) as bar:
         while not writer.flush(_LOOK):
             if writer.trouble:
                 raise Failure(f"{writer.trouble}; what is not stored yet stays in the spool")
             if not spool.empty:
-                advance(total - spool.size)
-        advance(total)
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr by bytes stored, where somebody looks at it."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("replaying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda done: progress.update(task, completed=done)
+                bar.reached(total - spool.size)
+        bar.reached(total)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
 import click
 
 from aitap.export.human import money
 from aitap.export.output import wants_json, write_json
+from aitap.export.progress import watched
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, in_force, opened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from aitap.storage.reprice import Repriced
 
 __all__ = ["reprice"]
 
@@ -54,7 +50,8 @@ def reprice(*, since: float, dry_run: bool, as_json: bool) -> None:
     with opened(read_only=dry_run) as database:
         done = Repriced()
         total = repriceable(database, since) if sys.stderr.isatty() else 0
-        for done in _with_progress(steps(database, prices, since=since, dry_run=dry_run), total):  # noqa: B007
+        found = steps(database, prices, since=since, dry_run=dry_run)
+        for done in watched(found, "interceptions", total, attrgetter("interceptions")):  # noqa: B007
             pass
     if wants_json(asked=as_json):
         from msgspec import to_builtins
@@ -67,19 +64,3 @@ def reprice(*, since: float, dry_run: bool, as_json: bool) -> None:
     )
     if done.unpriced_after:
         click.echo(f"{done.unpriced_after} have no price: `aitap usage --unpriced` says why")
-
-
-def _with_progress(steps: Iterable[Repriced], total: int) -> Iterable[Repriced]:
-    """The steps, with a bar on stderr where somebody looks at it."""
-    if not sys.stderr.isatty():
-        yield from steps
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("interceptions", total=total)
-        for state in steps:
-            progress.update(task, completed=state.interceptions)
-            yield state

@@ -51,13 +51,14 @@ if TYPE_CHECKING:
     from aitap.access.policy.decisions import Decider
     from aitap.access.startup import Startup
     from aitap.capture.routes import Router
+
 __all__ = ["Policy"]
 
 logger = logging.getLogger(__name__)
 
 _QUIET = 10.0
-_MOST_RULES = 10_000
 """Seconds for which a rule that was told in the log is not told again."""
+_MOST_RULES = 10_000
 
 _NO_STREAM = "policy = enforce reads requests before they go on: leave out mitmproxy's option stream_large_bodies"
 _UNDECIDED = "This proxy could not find out whether this call is allowed."
