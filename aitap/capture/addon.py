@@ -133,6 +133,7 @@ class Recorder:
         )
         self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2), ledger.begun)
         self.line.unsent = self.relay.unsent
+        self.relay.on_opened, self.relay.on_closed = self.line.held.opened, self.line.held.closed
         self._directory = Directory(settings.database_url)
         self._directory.start()
         directory = self._directory
@@ -254,7 +255,7 @@ class Recorder:
         if socket is None or flow.websocket is None:
             return
         message = flow.websocket.messages[-1]
-        if message.is_text:
+        if message.is_text or message.content.startswith(b"{"):  # Google writes its JSON into binary frames
             socket.message(message.content, message.timestamp, from_client=message.from_client)
             if decision := flow.metadata.pop(POLICY, None):
                 socket.note({"policy": decision}, message.timestamp)
@@ -270,7 +271,8 @@ class Recorder:
     @_harmless
     def error(self, flow: http.HTTPFlow) -> None:
         """The exchange broke off: by the client, the provider or the network."""
-        self._sockets.pop(flow.id, None)
+        if socket := self._sockets.pop(flow.id, None):
+            socket.close(time.time(), by_client=False)
         exchange = self._exchanges.pop(flow.id, None)
         if exchange is None:
             return

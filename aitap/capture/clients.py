@@ -105,11 +105,16 @@ def _member(text: str, key: str) -> str | None:
 
 
 def _condition(text: str) -> Callable[[Headers, RequestFacts], bool]:
-    name, equals, wanted = text.partition("=")
+    name, equals, wanted = (text, "", "") if "~" in text else text.partition("=")
     source = _source(name)
     if not equals:
         return lambda headers, facts: source(headers, facts) is not None
     return lambda headers, facts: source(headers, facts) == wanted
+
+
+def _one_of(texts: str | list[str]) -> Callable[[Headers, RequestFacts], bool]:
+    conditions = [_condition(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    return lambda headers, facts: any(condition(headers, facts) for condition in conditions)
 
 
 def _pattern(text: str | None, flags: int = 0) -> re.Pattern[str] | None:
@@ -133,7 +138,7 @@ class Clients:
             _Row(
                 name=row["name"],
                 user_agent=_pattern(row.get("user_agent"), re.IGNORECASE),
-                header=_condition(row["header"]) if "header" in row else None,
+                header=_one_of(row["header"]) if "header" in row else None,
                 system=_pattern(row.get("system")),
                 version=[_source(row["version"])] if "version" in row else [],
                 session=[_source(text) for text in row.get("session", ())],

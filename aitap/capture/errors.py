@@ -89,8 +89,10 @@ def body_error(body: bytes) -> ErrorFact:
         document = document[0]
     if not isinstance(document, dict):
         return ErrorFact(message=text)
-    if "error" in document or "message" in document:
+    if any(name in document for name in ("error", "message", "msg")):
         return error_fact(document)
+    if isinstance(document.get("base_resp"), dict):  # MiniMax
+        return error_fact(document["base_resp"])
     detail = document.get("detail", document.get("Message"))  # FastAPI's name, and Amazon's
     return ErrorFact(message=detail if isinstance(detail, str) else text)
 

@@ -45,6 +45,7 @@ class Framer(Protocol):
 # By content type; a framing of None is one document.
 _FRAMERS: dict[str, Callable[[], Framer]] = {
     "application/jsonl": LineParser,
+    "application/stream+json": LineParser,
     "application/vnd.amazon.eventstream": EventStreamParser,
     "application/x-ndjson": LineParser,
     "text/event-stream": SSEParser,

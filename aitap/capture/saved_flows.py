@@ -61,7 +61,7 @@ def exchange_of(flow: http.HTTPFlow) -> SavedExchange | None:
     ended = (response.timestamp_end if response else None) or responded
     messages = None
     if flow.websocket is not None:
-        texts = [message for message in flow.websocket.messages if message.is_text]
+        texts = [message for message in flow.websocket.messages if message.is_text or message.content[:1] == b"{"]
         messages = tuple(SavedMessage(text.content, text.timestamp, text.from_client) for text in texts)
         last = messages[-1].at if messages else ended
         ended = flow.websocket.timestamp_end or last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aitap.capture.live_socket import LiveSocket
 from aitap.capture.realtime_socket import RealtimeSocket
 from aitap.capture.response_socket import Socket
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["socket_type"]
 
-_TYPES: dict[str, type[WebSocket]] = {"openai.realtime": RealtimeSocket}
+_TYPES: dict[str, type[WebSocket]] = {"google.live": LiveSocket, "openai.realtime": RealtimeSocket}
 
 
 def socket_type(api: str) -> type[WebSocket]:

@@ -53,7 +53,9 @@ def names(environ: Mapping[str, str] = os.environ) -> Names:
 _OPERATIONS = {
     "google.generate_content": "generate_content",
     "google.code_assist": "generate_content",
+    "google.live": "generate_content",
     "ollama.generate": "text_completion",
+    "openai.completions": "text_completion",
 }
 _PROVIDERS = {
     "bedrock": "aws.bedrock",

@@ -368,6 +368,23 @@ def test_the_language_of_a_socket_is_that_of_its_route_and_a_post_there_is_no_ca
     assert [(record.api, record.model) for record in records.wait(1)] == [("openai.realtime", "m")]
 
 
+def test_json_in_binary_frames_is_read_as_google_writes_it(recorder: Recorder, records: Records) -> None:
+    path = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+    found = call("generativelanguage.googleapis.com", path, b"", "GET", upgrade="websocket")
+    ask(found, recorder)
+    found.response = tutils.tresp(status_code=101, headers=http.Headers([]), content=b"")
+    recorder.responseheaders(found)
+    found.websocket = websocket.WebSocketData()
+    recorder.response(found)
+    say(recorder, found, dump({"setup": {"model": "models/m"}}), from_client=True)
+    say(recorder, found, dump({"clientContent": {"turns": [{"parts": [{"text": "hi"}]}]}}), from_client=True)
+    done = {"serverContent": {"turnComplete": True}, "usageMetadata": {"promptTokenCount": 3}}
+    say(recorder, found, dump(done), from_client=False, kind=Opcode.BINARY)
+    [record] = records.wait(1)
+    assert (record.api, record.model, record.outcome) == ("google.live", "m", "completed")
+    assert record.token_usages[0].input_tokens == 3
+
+
 # Life of the proxy
 
 

@@ -355,3 +355,42 @@ def test_mistrals_sdk_is_recorded(proxy: Mitmdump, upstream: Upstream) -> None:
     assert (record["outcome"], record["model"], record["streaming"]) == ("completed", "magistral-test", True)
     assert [thought["content"] for thought in record["model_thoughts"]] == ["Hm."]
     assert record["token_usages"][0]["output_tokens"] == 7
+
+
+def test_a_conversation_that_mistral_keeps_is_one_thread(proxy: Mitmdump, upstream: Upstream) -> None:
+    upstream.serve(in_turn(answer(conversation_sse(), "text/event-stream"), answer(conversation_json())))
+    with Mistral(api_key="not-a-real-key-0123456789") as client:
+        with client.beta.conversations.start_stream(model="mistral-test", inputs="Say hi") as stream:
+            kinds = [event.data.type for event in stream]
+        result: Any = {"type": "function.result", "tool_call_id": "call_1", "result": "sunny"}
+        found = client.beta.conversations.append(conversation_id="conv_1", inputs=[result])
+    assert kinds[-1] == "conversation.response.done"
+    assert found.usage.prompt_tokens == 11
+
+    second, first = proxy.records(2)[::-1]
+    assert {record["api"] for record in (first, second)} == {"mistral.conversations"}
+    assert (first["streaming"], second["streaming"]) == (True, False)
+    assert [prompt["prompt"] for prompt in first["user_prompts"]] == ["Say hi"]
+    assert second["thread_parent_id"] == first["id"]
+    [tool] = first["tool_usages"]
+    assert (tool["tool"], tool["provider_tool_call_id"], tool["result_bytes"]) == ("weather", "call_1", 5)
+    assert [record["token_usages"][0]["output_tokens"] for record in (first, second)] == [7, 7]
+
+
+CONVERSED = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+CALLED = {"id": "fc_1", "name": "weather", "tool_call_id": "call_1", "arguments": '{"place":"here"}'}
+
+
+def conversation_sse() -> bytes:
+    events: list[dict[str, Any]] = [
+        {"type": "conversation.response.started", "conversation_id": "conv_1"},
+        {"type": "message.output.delta", "id": "msg_1", "output_index": 0, "content": TEXT, "role": "assistant"},
+        {"type": "function.call.delta", "output_index": 1, **CALLED},
+        {"type": "conversation.response.done", "usage": CONVERSED},
+    ]
+    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+
+
+def conversation_json() -> bytes:
+    outputs = [{"type": "message.output", "id": "msg_2", "content": TEXT, "role": "assistant"}]
+    return json.dumps({"conversation_id": "conv_1", "outputs": outputs, "usage": CONVERSED}).encode()

@@ -179,3 +179,29 @@ def test_claude_on_vertex_is_recorded_as_anthropics(streaming: bool, proxy: Mitm
     assert (record["model"], record["streaming"], record["outcome"]) == (ask["model"], streaming, "completed")
     assert [prompt["prompt"] for prompt in record["user_prompts"]] == ["Say hi"]
     assert record["token_usages"][0]["output_tokens"] == 7
+
+
+def test_an_interaction_is_recorded(proxy: Mitmdump, upstream: Upstream) -> None:
+    head = {"id": "int_1", "model": GEMINI, "created": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:00Z"}
+    usage = {"total_input_tokens": 21, "total_cached_tokens": 8, "total_output_tokens": 12, "total_thought_tokens": 4}
+    told: list[dict[str, Any]] = [
+        {"event_type": "interaction.created", "interaction": {**head, "status": "in_progress", "steps": []}},
+        {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+        {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": TEXT}},
+        {"event_type": "step.stop", "index": 0},
+        {
+            "event_type": "interaction.completed",
+            "interaction": {**head, "status": "completed", "steps": [], "usage": usage},
+        },
+    ]
+    body = b"".join(f"event: {event['event_type']}\ndata: {json.dumps(event)}\n\n".encode() for event in told)
+    upstream.serve(answer(body + b"event: done\ndata: [DONE]\n\n", EVENTS))
+    client = gemini()  # it closes its connections as soon as nobody holds it
+    stream = client.interactions.create(model=GEMINI, input="Say hi", stream=True)
+    assert [event.event_type for event in stream] == [event["event_type"] for event in told]
+
+    record = proxy.record()
+    assert (record["api"], record["model"], record["outcome"]) == ("google.interactions", GEMINI, "completed")
+    [usage] = record["token_usages"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (13, 8, 16)
+    assert [prompt["prompt"] for prompt in record["user_prompts"]] == ["Say hi"]

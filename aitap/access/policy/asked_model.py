@@ -133,8 +133,11 @@ async def in_frame(frame: bytes) -> tuple[bool, tuple[str, ...]]:
             return False, ()
         inner = [as_dict(value_of(raw)).get("model") for raw in (parts.session, parts.response)]
         return value_of(parts.type) == "response.create", _names([value_of(parts.model), *inner])
-    asks = any(key == "type" and member == "response.create" for key, member in members)
+    # Gemini Live names its one model when the session is set up.
+    asks = any(key == "setup" or (key == "type" and member == "response.create") for key, member in members)
     named = [member for key, member in members if key == "model"]
+    setups = [name for key, value in members if key == "setup" for name in _named_in(value)]
+    named += [name.rpartition("models/")[2] for name in setups if isinstance(name, str)]
     named += [name for key, value in members if key in ("session", "response") for name in _named_in(value)]
     return asks, _names(named)
 

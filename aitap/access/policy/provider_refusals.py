@@ -79,6 +79,9 @@ class Refusals:
         if api == "openai.realtime":
             error["event_id"] = as_str(asked.get("event_id"))
             return msgspec.json.encode({"type": "error", "event_id": "event_policy", "error": error})
+        if api == "google.live":
+            # It has no event for errors: the provider closes a session that is not set up.
+            return msgspec.json.encode({"error": {"code": STATUS, "message": message, "status": "PERMISSION_DENIED"}})
         event = {"type": "error", "status": _FINAL, "error": error}
         if "stream_id" in asked:
             event["stream_id"] = asked["stream_id"]

@@ -8,10 +8,15 @@ from aitap.capture.dialects.anthropic_messages import AnthropicMessages
 from aitap.capture.dialects.bedrock_converse import BedrockConverse
 from aitap.capture.dialects.bedrock_invoke import BedrockInvoke
 from aitap.capture.dialects.cohere_chat import CohereChat
+from aitap.capture.dialects.cohere_chat_v1 import CohereChatV1
 from aitap.capture.dialects.google_code_assist import GoogleCodeAssist
 from aitap.capture.dialects.google_generate_content import GoogleGenerateContent
+from aitap.capture.dialects.google_interactions import GoogleInteractions
+from aitap.capture.dialects.google_live import GoogleLive
+from aitap.capture.dialects.mistral_conversations import MistralConversations
 from aitap.capture.dialects.ollama import Ollama
 from aitap.capture.dialects.openai_chat import OpenAIChat
+from aitap.capture.dialects.openai_completions import OpenAICompletions
 from aitap.capture.dialects.openai_realtime import OpenAIRealtime
 from aitap.capture.dialects.openai_responses import OpenAIResponses
 from aitap.capture.dialects.vertex_anthropic import VertexAnthropic
@@ -27,13 +32,18 @@ DIALECTS: dict[str, Dialect] = {
         BedrockInvoke(),
         CohereChat(),
         GoogleGenerateContent(),
+        GoogleInteractions(),
+        GoogleLive(),
+        MistralConversations(),
         Ollama("ollama.chat"),
         Ollama("ollama.generate"),
         OpenAIChat(),
+        OpenAICompletions(),
         OpenAIRealtime(),
         OpenAIResponses(),
     )
 } | {
+    "cohere.chat_v1": CohereChatV1(),
     "google.code_assist": GoogleCodeAssist(),
     "vertex.anthropic": VertexAnthropic(),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -15,11 +15,8 @@ from aitap.capture.facts import (
     UsageFact,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_int, as_str, value_of
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
 from aitap.record import ToolKind, ToolResult
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["MessageDecoder"]
 
@@ -285,7 +282,12 @@ _NAMES = {
 _COLUMNS = ("input_tokens", "output_tokens")
 
 
-def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
+_ITERATION = (*_COLUMNS, "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact | None:
+    if not jsontext.counts(counters, _ITERATION):
+        return None
     extra: dict[str, Any] = {
         _NAMES.get(path, path): number
         for path, number in jsontext.flat_numbers(counters).items()
@@ -296,11 +298,26 @@ def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
             extra[name] = word
     if partial:
         extra["partial"] = True
-    count: Callable[[str], int] = lambda name: as_int(counters.get(name)) or 0  # noqa: E731
+    count = dict.fromkeys(_ITERATION, 0)
+    iterations = [as_dict(item) for item in as_list(counters.get("iterations"))]
+    for source in (counters, *(item for item in iterations if item.get("type") == "compaction")):
+        # What the summary of a context cost is billed, too, and the counters above the iterations leave it out.
+        for name in _ITERATION:
+            count[name] += as_int(source.get(name)) or 0
+        if source is not counters:
+            for path, number in jsontext.flat_numbers(source.get("cache_creation"), "cache_creation").items():
+                extra[_NAMES.get(path, path)] = extra.get(_NAMES.get(path, path), 0) + number
+    for item in iterations:
+        if (kind := as_str(item.get("type"))) and kind != "message":
+            for name in _ITERATION:
+                path = f"iterations.{kind[:64]}.{name}"
+                extra[path] = extra.get(path, 0) + (as_int(item.get(name)) or 0)
+            if model := as_str(item.get("model")):  # an adviser or a stand-in is a model of its own
+                extra[f"iterations.{kind[:64]}.model"] = model[:256]
     return UsageFact(
-        input_tokens=count("input_tokens"),
-        output_tokens=count("output_tokens"),
-        cache_read_input_tokens=count("cache_read_input_tokens"),
-        cache_write_input_tokens=count("cache_creation_input_tokens"),
+        input_tokens=count["input_tokens"],
+        output_tokens=count["output_tokens"],
+        cache_read_input_tokens=count["cache_read_input_tokens"],
+        cache_write_input_tokens=count["cache_creation_input_tokens"],
         extra=extra,
     )

@@ -7,17 +7,18 @@ from typing import Any
 import msgspec
 
 from aitap.capture.dialects.openai_chat_turns import turns_of
+from aitap.capture.dialects.openai_usage import chat_usage
 from aitap.capture.facts import (
     ErrorFact,
     ResponseFacts,
     ThoughtFact,
     ToolFact,
-    UsageFact,
 )
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
+from aitap.record import ToolResult
 
-__all__ = ["ChatDecoder", "error_fact", "part_text"]
+__all__ = ["ChatDecoder", "error_fact", "part_text", "thinking_of"]
 
 Raw = msgspec.Raw
 _NONE = Raw(b"")
@@ -27,7 +28,10 @@ class _Choice(msgspec.Struct):
     index: int = 0
     delta: Raw = _NONE
     message: Raw = _NONE
+    text: Raw = _NONE
     finish_reason: str | None = None
+    usage: Raw = _NONE
+    error: Raw = _NONE
 
 
 class _Chunk(msgspec.Struct):
@@ -37,9 +41,19 @@ class _Chunk(msgspec.Struct):
     usage: Raw = _NONE
     service_tier: Raw = _NONE
     error: Raw = _NONE
+    x_groq: Raw = _NONE
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
+
+
+# OpenAI has none in Chat; DeepSeek's name, OpenRouter's and vLLM's, GitHub Copilot's.
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text")
+_OUTPUT = (*_THOUGHTS, "content", "tool_calls", "refusal", "function_call", "audio", "reasoning_details")
+
+
+_FEW = 64
+"""Who sends no ids sends arguments whole, or nearly so."""
 
 
 class _Call:
@@ -54,6 +68,17 @@ class _Call:
         self.custom = False
         self.pieces: list[str] = []
 
+    def followed_by(self, call_id: str | None) -> bool:
+        """Whether a name with this id, which may be none, begins another call.
+
+        Some vendors give every call index 0, or none: then a new id tells, or that nothing can follow any more.
+        """
+        if call_id and self.call_id:
+            return call_id != self.call_id
+        if call_id or not 0 < len(self.pieces) <= _FEW:
+            return False
+        return isinstance(value_of("".join(self.pieces).encode("utf-8", "replace")), dict)
+
 
 class ChatDecoder:
     """Decoder of one Chat Completions response."""
@@ -66,7 +91,9 @@ class ChatDecoder:
         self._usage: dict[str, Any] | None = None
         self._calls: dict[tuple[int, int], _Call] = {}
         self._order: list[_Call] = []
+        self._run: dict[int, ToolFact] = {}
         self._thought: dict[int, list[str]] = {}
+        self._hidden = 0
         self._open: set[int] = set()
         self._finished = False
         self._done = False
@@ -105,45 +132,63 @@ class ChatDecoder:
         if chunk is None:
             return
         facts = self._facts
-        if error := value_of(chunk.error):
+        groq = as_dict(value_of(chunk.x_groq))
+        if error := value_of(chunk.error) or groq.get("error"):
             facts.error = error_fact({"error": error})
         facts.response_id = facts.response_id or chunk.id or None
         facts.model = facts.model or chunk.model or None
-        if usage := as_dict(value_of(chunk.usage)):
-            self._usage = usage | {"service_tier": as_str(value_of(chunk.service_tier))}
+        usage = as_dict(value_of(chunk.usage)) or as_dict(groq.get("usage"))
         for choice in chunk.choices or ():
-            delta = as_dict(value_of(choice.delta) or value_of(choice.message))
-            self._open.add(choice.index)
-            self._delta(choice.index, delta)
-            if at is not None and facts.first_output_at is None and _has_output(delta):
-                facts.first_output_at = at
-            if choice.finish_reason:
-                self._open.discard(choice.index)
-                self._finished = True
-                if choice.index == 0 or facts.stop_reason is None:
-                    facts.stop_reason = choice.finish_reason
+            usage = usage or as_dict(value_of(choice.usage))  # Moonshot's place for it
+            self._choice(choice, at)
+        if usage:
+            self._usage = usage | {"service_tier": as_str(value_of(chunk.service_tier))}
+        elif not chunk.choices and facts.error is None:
+            facts.error = _complaint(as_dict(value_of(data)))
+
+    def _choice(self, choice: _Choice, at: float | None) -> None:
+        facts = self._facts
+        if error := value_of(choice.error):
+            facts.error = error_fact({"error": error})
+        delta = as_dict(value_of(choice.delta) or value_of(choice.message))
+        if choice.text:  # the older Completions
+            delta = delta or {"content": as_str(value_of(choice.text))}
+        self._open.add(choice.index)
+        self._delta(choice.index, delta)
+        if at is not None and facts.first_output_at is None and any(delta.get(key) for key in _OUTPUT):
+            facts.first_output_at = at
+        if choice.finish_reason:
+            self._open.discard(choice.index)
+            self._finished = True
+            if choice.index == 0 or facts.stop_reason is None:
+                facts.stop_reason = choice.finish_reason
 
     def _delta(self, choice: int, delta: dict[str, Any]) -> None:
         if self._keep_text:
-            pieces = self._texts.setdefault(choice, [])
-            pieces += [piece for name in ("content", "refusal") if (piece := delta.get(name))]
-        thought = as_str(delta.get("reasoning_content")) or as_str(delta.get("reasoning"))
-        if thought := thought or _thinking(delta.get("content")):
+            said = (delta.get("content"), delta.get("refusal"), as_dict(delta.get("audio")).get("transcript"))
+            self._texts.setdefault(choice, []).extend(piece for piece in said if piece)
+        details = [as_dict(item) for item in as_list(delta.get("reasoning_details"))]
+        thought = next((text for name in _THOUGHTS if (text := as_str(delta.get(name)))), "")
+        if thought := thought or thinking_of(delta.get("content")) or "".join(map(_detail, details)):
             self._thought.setdefault(choice, []).append(thought)
+        if delta.get("reasoning_opaque") or any(item.get("type") == "reasoning.encrypted" for item in details):
+            self._hidden += 1
         for position, item in enumerate(as_list(delta.get("tool_calls"))):
             call = as_dict(item)
             self._call(choice, as_int(call.get("index")), position, call)
         if legacy := as_dict(delta.get("function_call")):
             self._call(choice, -1, 0, {"function": legacy})
+        for position, item in enumerate(as_list(delta.get("executed_tools"))):
+            index = as_int(as_dict(item).get("index"))
+            self._run[position if index is None else index] = _executed(as_dict(item))
 
     def _call(self, choice: int, index: int | None, position: int, call: dict[str, Any]) -> None:
         key = (choice, position if index is None else index)
         call_id = as_str(call.get("id")) or None
         known = self._calls.get(key)
-        # Some vendors give every call index 0, or none: a new id with a name starts a new call.
         function = as_dict(call.get("function")) or as_dict(call.get("custom"))
         name = as_str(function.get("name")) or ""
-        if known is None or (call_id and known.call_id and call_id != known.call_id and name):
+        if known is None or (name and known.followed_by(call_id)):
             known = self._calls[key] = _Call(choice)
             self._order.append(known)
         known.call_id = known.call_id or call_id
@@ -159,7 +204,7 @@ class ChatDecoder:
         facts = self._facts
         ended = self._done or (self._finished and not self._open)
         facts.complete = ended and facts.error is None
-        facts.usage = None if self._usage is None else _usage(self._usage, partial=not ended)
+        facts.usage = None if self._usage is None else chat_usage(self._usage, partial=not ended)
         facts.thoughts = [
             ThoughtFact("reasoning_content", "".join(pieces)) for _, pieces in sorted(self._thought.items())
         ]
@@ -173,6 +218,8 @@ class ChatDecoder:
             )
             for call in self._order
         ]
+        facts.tools += [tool for _, tool in sorted(self._run.items())]
+        facts.hidden_thoughts = 0 if facts.thoughts else self._hidden
         facts.answer = [turn for choice in sorted(self._texts) for turn in turns_of(self._answer(choice))]
         return facts
 
@@ -196,17 +243,37 @@ def part_text(part: Any) -> str:
     return as_str(part.get("text")) or "" if part.get("type") in ("text", "input_text", "refusal") else ""
 
 
-def _thinking(content: Any) -> str:
+def thinking_of(content: Any) -> str:
     """What a model of Mistral's thinks: parts of the content, which is a list then."""
     thoughts = [as_dict(part).get("thinking") for part in as_list(content)]
     return "".join(part_text(piece) for thought in thoughts for piece in as_list(thought))
 
 
-def _has_output(delta: dict[str, Any]) -> bool:
-    return any(
-        delta.get(key)
-        for key in ("content", "tool_calls", "reasoning_content", "reasoning", "refusal", "function_call")
+def _detail(item: dict[str, Any]) -> str:
+    """OpenRouter's form of a piece of reasoning: its text, or a summary of it."""
+    return as_str(item.get("text")) or as_str(item.get("summary")) or ""
+
+
+def _executed(item: dict[str, Any]) -> ToolFact:
+    """A tool that Groq's systems ran themselves; it comes again once its output is there."""
+    output = item.get("output")
+    size = len(output.encode("utf-8", "replace")) if isinstance(output, str) else 0
+    return ToolFact(
+        tool=as_str(item.get("name")) or as_str(item.get("type")) or "",
+        input=as_str(item.get("arguments")) or "",
+        kind="server",
+        result=None if output is None else ToolResult(call_id="", status="ok", size=size),
     )
+
+
+def _complaint(document: dict[str, Any]) -> ErrorFact | None:
+    """An error of a vendor who has no ``error`` for it: a code and a message where the choices should be."""
+    status = as_dict(document.get("base_resp"))  # MiniMax
+    if status.get("status_code"):
+        return error_fact({**status, "code": status["status_code"]})
+    if document.get("object") == "error" or (document.get("code") and "choices" not in document):
+        return error_fact(document) if document.get("message") or document.get("msg") else None
+    return None
 
 
 def error_fact(document: Any) -> ErrorFact:
@@ -215,42 +282,8 @@ def error_fact(document: Any) -> ErrorFact:
     if isinstance(error, str):
         return ErrorFact(message=error)
     error = as_dict(error)
-    message = as_str(error.get("message")) or as_str(error.get("detail")) or "the provider reported an error"
+    told = (as_str(error.get(name)) for name in ("message", "detail", "msg", "status_msg"))
+    message = next(filter(None, told), "the provider reported an error")
     # A type may be as little as "tokens" beside a code that tells more, and that of an event is only "error".
     words = [str(word) for word in map(error.get, ("type", "code", "status")) if word and word != "error"]
     return ErrorFact(message=message, type=" ".join(words)[:200] or None)
-
-
-_NAMES = {
-    "prompt_tokens_details.audio_tokens": "prompt_audio",
-    "prompt_tokens_details.cached_tokens": "prompt_cached",
-    "completion_tokens_details.audio_tokens": "completion_audio",
-    "completion_tokens_details.reasoning_tokens": "completion_reasoning",
-    "completion_tokens_details.accepted_prediction_tokens": "completion_accepted_prediction",
-    "completion_tokens_details.rejected_prediction_tokens": "completion_rejected_prediction",
-}
-
-
-def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
-    details = as_dict(counters.get("prompt_tokens_details"))
-    cached = as_int(details.get("cached_tokens"))
-    if cached is None:  # DeepSeek and Moonshot put it beside, not inside
-        cached = as_int(counters.get("prompt_cache_hit_tokens")) or as_int(counters.get("cached_tokens")) or 0
-    written = as_int(details.get("cache_write_tokens")) or 0
-    prompt = as_int(counters.get("prompt_tokens")) or 0
-    extra: dict[str, Any] = {
-        _NAMES.get(path, path): number
-        for path, number in jsontext.flat_numbers(counters).items()
-        if path not in ("prompt_tokens", "completion_tokens")
-    }
-    if tier := as_str(counters.get("service_tier")):
-        extra["service_tier"] = tier
-    if partial:
-        extra["partial"] = True
-    return UsageFact(
-        input_tokens=max(prompt - cached - written, 0),
-        output_tokens=as_int(counters.get("completion_tokens")) or 0,
-        cache_read_input_tokens=cached,
-        cache_write_input_tokens=written,
-        extra=extra,
-    )

@@ -23,7 +23,7 @@ from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CohereChat", "CohereDecoder"]
+__all__ = ["CohereChat", "CohereDecoder", "counted"]
 
 Raw = msgspec.Raw
 _NONE = Raw(b"")
@@ -149,7 +149,7 @@ class CohereDecoder:
         self._ended = True
         facts.stop_reason = as_str(end.get("finish_reason"))
         if usage := as_dict(end.get("usage")):
-            facts.usage = _usage(usage)
+            facts.usage = counted(usage)
         if error := as_str(end.get("error")):
             facts.error = ErrorFact(message=error, type=facts.stop_reason)
         elif facts.stop_reason in ("ERROR", "TIMEOUT"):
@@ -178,12 +178,13 @@ class CohereDecoder:
         return facts
 
 
-def _usage(counters: dict[str, Any]) -> UsageFact:
+def counted(counters: dict[str, Any]) -> UsageFact:
+    """The ``usage`` of an answer."""
     billed = as_dict(counters.get("billed_units"))
-    counted = as_dict(counters.get("tokens"))
+    tokens = as_dict(counters.get("tokens"))
 
     def count(name: str) -> int:
-        return as_int(billed.get(name, counted.get(name))) or 0
+        return as_int(billed.get(name, tokens.get(name))) or 0
 
     return UsageFact(
         input_tokens=count("input_tokens"),

@@ -303,7 +303,13 @@ def _error(error: Any) -> ErrorFact:
 _COLUMNS = ("promptTokenCount", "candidatesTokenCount")
 
 
-def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact:
+_COUNTERS = (*_COLUMNS, "cachedContentTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount", "totalTokenCount")
+
+
+def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact | None:
+    if not jsontext.counts(counters, _COUNTERS):
+        return None  # Vertex AI tells the kind of traffic long before it has counted anything
+
     def count(name: str) -> int:
         return as_int(counters.get(name)) or 0
 

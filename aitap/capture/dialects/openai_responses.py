@@ -61,7 +61,7 @@ _body = msgspec.json.Decoder(_Body)
 _item = msgspec.json.Decoder(_Item)
 
 # What the model said or did: the newest turn begins after the last of these.
-_MODEL_ITEMS = ("reasoning", "item_reference", "compaction", "mcp_list_tools", "mcp_approval_request")
+_MODEL_ITEMS = ("reasoning", "item_reference", "compaction", "mcp_list_tools", "mcp_approval_request", "program")
 
 
 class OpenAIResponses:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["item_turns", "turns_of"]
 
-_INPUTS = ("arguments", "input", "action", "code", "operation", "queries")
+_INPUTS = ("arguments", "input", "action", "actions", "code", "operation", "queries")
 _RESULTS = ("output", "outputs", "results", "result", "error")
 
 
@@ -36,10 +36,10 @@ def turns_of(item: dict[str, Any]) -> list[Turn]:
         return [Turn("assistant" if role == "assistant" else "system", parts)]
     if kind == "reasoning":
         return []
-    if kind.endswith("_call"):
+    if kind.endswith("_call") or kind == "program":
         return _call(kind, item)
     if kind.endswith("_output"):
-        content = item.get("output")
+        content = item.get("output", item.get("result"))
         parts = _parts(content) if isinstance(content, str | list) else turns.other(content)
         return [Turn("tool", [turns.tool_result(item.get("call_id"), parts, error=item.get("status") == "failed")])]
     kept = turns.other({key: value for key, value in item.items() if key not in ("id", "status")})

@@ -8,16 +8,16 @@ import msgspec
 
 from aitap.capture.dialects.chat_answer import error_fact
 from aitap.capture.dialects.openai_responses_turns import item_turns, turns_of
+from aitap.capture.dialects.openai_usage import response_usage
 from aitap.capture.facts import (
     ErrorFact,
     ResponseFacts,
     ThoughtFact,
     ToolFact,
     Turn,
-    UsageFact,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
+from aitap.capture.wire.jsontext import as_dict, as_list, as_str, value_of
 from aitap.record import ToolKind, ToolResult
 
 __all__ = ["ResponsesDecoder"]
@@ -33,6 +33,7 @@ class _Response(msgspec.Struct):
     status: Raw = _NONE
     output: Raw = _NONE
     usage: Raw = _NONE
+    tool_usage: Raw = _NONE
     service_tier: Raw = _NONE
     error: Raw = _NONE
     incomplete_details: Raw = _NONE
@@ -59,12 +60,14 @@ class _Output(msgspec.Struct):
     arguments: Raw = _NONE
     input: Raw = _NONE
     action: Raw = _NONE
+    actions: Raw = _NONE
     code: Raw = _NONE
     queries: Raw = _NONE
     operation: Raw = _NONE
     server_label: Raw = _NONE
     server_url: Raw = _NONE
     output: Raw = _NONE
+    result: Raw = _NONE
     error: Raw = _NONE
     status: Raw = _NONE
     role: Raw = _NONE
@@ -167,7 +170,9 @@ class ResponsesDecoder:
         reason = as_str(as_dict(value_of(response.incomplete_details)).get("reason"))
         facts.stop_reason = reason or status
         if usage := as_dict(value_of(response.usage)):
-            facts.usage = _usage(usage)
+            facts.usage = response_usage(usage)
+        if facts.usage is not None:
+            facts.usage.extra |= jsontext.flat_numbers(value_of(response.tool_usage), "tool_usage")
             if tier := as_str(value_of(response.service_tier)):
                 facts.usage.extra["service_tier"] = tier
         if error := value_of(response.error):
@@ -180,6 +185,7 @@ class ResponsesDecoder:
         facts = self._facts
         facts.complete = self._ended and facts.error is None
         facts.tools, facts.thoughts, facts.hidden_thoughts = [], [], 0
+        results: dict[str, ToolResult] = {}
         for raw in self._final or [item for _, item in sorted(self._done.items())]:
             item: _Output | None = jsontext.split(raw, _outputs)
             if item is None:
@@ -189,8 +195,12 @@ class ResponsesDecoder:
             elif item.type == "message":
                 if as_str(value_of(item.phase)) == "commentary":
                     facts.thoughts += [ThoughtFact("commentary", text) for text in _texts(item.content, "output_text")]
-            elif item.type.endswith("_call") or item.type == "mcp_approval_request":
+            elif item.type.endswith("_call") or item.type in ("mcp_approval_request", "program"):
                 facts.tools.append(_tool(item))
+            elif item.type.endswith("_output") and (call_id := as_str(value_of(item.call_id))):
+                results[call_id] = _result(item, call_id)
+        for tool in facts.tools:
+            tool.result = tool.result or results.get(tool.call_id or "")
         if self._keep_text:
             facts.answer = self._answer()
         return facts
@@ -228,6 +238,12 @@ _KINDS: dict[str, ToolKind] = {
 }
 
 
+def _result(item: _Output, call_id: str) -> ToolResult:
+    """What came of a tool that the provider ran, where that is an item of its own."""
+    failed = as_str(value_of(item.status)) in ("failed", "incomplete")
+    return ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(item.output or item.result))
+
+
 def _tool(item: _Output) -> ToolFact:
     item_id = as_str(value_of(item.id))
     call_id = as_str(value_of(item.call_id)) or item_id
@@ -262,31 +278,8 @@ def _tool(item: _Output) -> ToolFact:
 
 def _input(item: _Output) -> str:
     """What the model passed to the tool: text as it is, everything else as the provider's JSON text."""
-    for raw in (item.arguments, item.input, item.action, item.code, item.operation, item.queries):
+    for raw in (item.arguments, item.input, item.action, item.actions, item.code, item.operation, item.queries):
         if raw and bytes(raw) != b"null":
             text = as_str(value_of(raw))
             return jsontext.raw_text(raw) if text is None else text
     return ""
-
-
-_NAMES = {
-    "input_tokens_details.cached_tokens": "input_cached",
-    "output_tokens_details.reasoning_tokens": "output_reasoning",
-}
-
-
-def _usage(counters: dict[str, Any]) -> UsageFact:
-    details = as_dict(counters.get("input_tokens_details"))
-    cached = as_int(details.get("cached_tokens")) or 0
-    written = as_int(details.get("cache_write_tokens")) or 0
-    return UsageFact(
-        input_tokens=max((as_int(counters.get("input_tokens")) or 0) - cached - written, 0),
-        output_tokens=as_int(counters.get("output_tokens")) or 0,
-        cache_read_input_tokens=cached,
-        cache_write_input_tokens=written,
-        extra={
-            _NAMES.get(path, path): number
-            for path, number in jsontext.flat_numbers(counters).items()
-            if path not in ("input_tokens", "output_tokens")
-        },
-    )

@@ -8,9 +8,12 @@ never costs the facts beside it.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "NotJSONError",
@@ -18,6 +21,7 @@ __all__ = [
     "as_int",
     "as_list",
     "as_str",
+    "counts",
     "decode",
     "flat_numbers",
     "raw_items",
@@ -71,7 +75,7 @@ def split(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
     """The members of a JSON object by the Struct of ``decoder``; None where it is no object at all.
 
     Members that the Struct does not name are skipped, not decoded: this is what makes long bodies cheap.
-    A member that is not of the Struct's type keeps its default, and the others are read all the same.
+    A member that is not of the Struct's type keeps its default, and the others are read all the same, at any depth.
     """
     try:
         return decoder.decode(data)
@@ -81,22 +85,43 @@ def split(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
         value = decode(data)
     except NotJSONError:
         return None
-    if not isinstance(value, dict):
-        return None
-    kind = decoder.type
+    return _as_struct(value, decoder.type) if isinstance(value, dict) else None
+
+
+def _as_struct(value: dict[str, Any], kind: Any) -> Any:
+    """What can be read of an object by a Struct; None where a member that must be there cannot."""
     members = {}
     for field in msgspec.structs.fields(kind):
         if field.encode_name not in value:
             continue
         try:
-            text = msgspec.json.encode(value[field.encode_name])
-            members[field.name] = msgspec.json.decode(text, type=field.type)
+            members[field.name] = _as_type(value[field.encode_name], field.type)
         except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError):
             continue
     try:
         return kind(**members)
     except TypeError:
         return None
+
+
+def _as_type(value: Any, kind: Any) -> Any:
+    """A member by its declared type, a part of it where not all of it fits. Raises what msgspec raises."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value), type=kind)
+    except msgspec.ValidationError:
+        for choice in (kind,) if get_origin(kind) is list else (kind, *get_args(kind)):
+            if isinstance(value, dict) and _is_struct(choice):
+                found = _as_struct(value, choice)
+                if found is not None:
+                    return found
+            elif isinstance(value, list) and get_origin(choice) is list and _is_struct(item := get_args(choice)[0]):
+                found = (_as_struct(each, item) for each in value if isinstance(each, dict))
+                return [each for each in found if each is not None]
+        raise
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def raw_items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
@@ -129,13 +154,24 @@ def as_str(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+_MOST = 2**40
+
+
 def as_int(value: Any) -> int | None:
-    """A count: a non-negative whole number that fits 64 bits, else None."""
+    """A count: a non-negative whole number below a trillion, else None.
+
+    Databases add counts up in 64 bits: one near their end would keep all later ones of its session from being stored.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not 0 <= value < 2**63 or value != int(value):
+    if not 0 <= value < _MOST or value != int(value):
         return None
     return int(value)
+
+
+def counts(counters: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether any of these members is a count: where none is, nothing is known, which is not 0."""
+    return any(as_int(counters.get(name)) is not None for name in names)
 
 
 def flat_numbers(value: Any, prefix: str = "", levels: int = 8) -> dict[str, int | float]:

@@ -163,6 +163,9 @@ def test_a_body_that_expands_without_end_is_let_go_of() -> None:
         ({"type": "response.create", "response": {"model": "m"}}, (True, ("m",))),
         ({"type": "input_audio_buffer.append", "audio": "AAAA"}, (False, ())),
         ({"type": "response.create", "model": "m", "input": "x" * LONG}, (True, ("m",))),
+        ({"setup": {"model": "models/gemini-live-test"}}, (True, ("gemini-live-test",))),
+        ({"setup": {"model": "projects/p/locations/l/publishers/google/models/m"}}, (True, ("m",))),
+        ({"realtimeInput": {"audio": {"data": "AAAA"}}}, (False, ())),
         ([], (False, ())),
     ],
 )

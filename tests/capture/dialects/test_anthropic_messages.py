@@ -204,6 +204,40 @@ def test_a_refusal_is_a_whole_answer_with_its_stop_reason() -> None:
     assert (facts.stop_reason, facts.complete) == ("refusal", True)
 
 
+def test_what_a_compaction_cost_is_billed_and_what_an_adviser_cost_stands_beside() -> None:
+    """Anthropic, "Compaction at a token threshold": the counters on top leave the summary out."""
+    iterations = [
+        {
+            "type": "compaction",
+            "input_tokens": 180000,
+            "output_tokens": 3500,
+            "cache_read_input_tokens": 7,
+            "cache_creation_input_tokens": 5,
+            "cache_creation": {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 0},
+        },
+        {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+        {"type": "advisor_message", "model": "claude-wise", "input_tokens": 900, "output_tokens": 90},
+        {"type": {"odd": 1}},
+        "odd",
+    ]
+    end = {"input_tokens": 23000, "output_tokens": 1000, "iterations": iterations}
+    usage = read(MESSAGES, message_events([text("hi")], delta_usage=end)).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (203000, 4500)
+    assert (usage.cache_read_input_tokens, usage.cache_write_input_tokens) == (7, 5)
+    assert usage.extra["cache_ephemeral_5m_input"] == 5
+    assert usage.extra["iterations.advisor_message.input_tokens"] == 900
+    assert usage.extra["iterations.advisor_message.model"] == "claude-wise"
+    assert usage.extra["iterations.compaction.output_tokens"] == 3500
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", {}, {"type": "compaction"}, [None, 1, []]])
+def test_iterations_of_an_odd_type_cost_no_counter(odd: Any) -> None:
+    usage = read(MESSAGES, message_events([text("hi")], delta_usage={"output_tokens": 9, "iterations": odd})).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (11, 9)
+
+
 def test_usage_that_never_came_stays_unknown() -> None:
     events = [event for event in message_events([text("hi")], usage={}) if event["type"] != "message_delta"]
     assert read(MESSAGES, events).usage is None

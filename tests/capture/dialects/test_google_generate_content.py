@@ -272,7 +272,8 @@ def test_the_last_value_of_each_counter_wins() -> None:
 
 def test_counters_by_modality_and_the_kind_of_traffic_are_kept() -> None:
     details = {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20}, {"modality": "IMAGE", "tokenCount": 1}]}
-    usage = blocking(chunk("x", finish="STOP", usageMetadata={"trafficType": "ON_DEMAND", **details})).usage
+    told = {"promptTokenCount": 21, "trafficType": "ON_DEMAND", **details}
+    usage = blocking(chunk("x", finish="STOP", usageMetadata=told)).usage
     assert usage is not None
     assert usage.extra == {
         "promptTokensDetails.TEXT": 20,
@@ -283,6 +284,7 @@ def test_counters_by_modality_and_the_kind_of_traffic_are_kept() -> None:
 
 def test_no_usage_on_the_wire_is_no_usage() -> None:
     assert streamed(chunk("x", finish="STOP")).usage is None
+    assert streamed(chunk("x", finish="STOP", usageMetadata={"trafficType": "ON_DEMAND"})).usage is None
 
 
 def test_a_cut_stream_keeps_what_was_read_and_is_not_complete() -> None:

@@ -1,8 +1,12 @@
-"""Chat Completions where Azure and Mistral speak it in a way of their own."""
+"""Chat Completions where vendors speak it in a way of their own."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aitap.capture.dialects import DIALECTS
 from tests.capture.framing import exchange
@@ -75,3 +79,190 @@ def test_filling_in_a_gap_is_no_conversation() -> None:
     answer = {"choices": [{"message": {"content": "a):"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
     record = exchange("codestral.mistral.ai", "/v1/fim/completions", body, dump(answer))
     assert (record.purpose, record.outcome, record.token_usages[0].input_tokens) == ("auxiliary", "completed", 3)
+
+
+USAGES = {
+    "reasoning_inside": (
+        {"prompt_tokens": 32, "completion_tokens": 103, "total_tokens": 135},
+        {"completion_tokens_details": {"reasoning_tokens": 94}},
+        (32, 103, 0, 0),
+    ),
+    "reasoning_beside": (  # xAI
+        {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135},
+        {"completion_tokens_details": {"reasoning_tokens": 94}, "prompt_tokens_details": {"cached_tokens": 6}},
+        (26, 103, 6, 0),
+    ),
+    "thoughts_in_the_total_alone": (  # Gemini, OpenAI-compatible
+        {"prompt_tokens": 21, "completion_tokens": 0, "total_tokens": 81},
+        {},
+        (21, 60, 0, 0),
+    ),
+    "cache_beside": (
+        {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115},
+        {"prompt_tokens_details": {"cached_tokens": 70, "cache_creation_tokens": 30}},
+        (10, 5, 70, 30),
+    ),
+    "cache_and_reasoning_beside": (
+        {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 92},
+        {"cached_tokens": 70, "reasoning_tokens": 7},
+        (10, 12, 70, 0),
+    ),
+    "written_as_anthropic_names_it": (  # LiteLLM, Qwen
+        {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
+        {"cache_read_input_tokens": 60, "cache_creation_input_tokens": 30},
+        (10, 5, 60, 30),
+    ),
+    "hits_at_the_top": (  # DeepSeek
+        {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
+        {"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36, "prompt_tokens_details": None},
+        (36, 5, 64, 0),
+    ),
+    "newer_names": (
+        {"input_tokens": 9, "output_tokens": 3},
+        {"input_tokens_details": {"cached_tokens": 4}},
+        (5, 3, 4, 0),
+    ),
+    "a_total_of_nonsense": (
+        {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 1},
+        {"completion_tokens_details": {"reasoning_tokens": -4}, "prompt_tokens_details": {"cached_tokens": "7"}},
+        (9, 3, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", USAGES)
+def test_what_is_billed_is_told_by_the_total_whatever_a_vendor_puts_inside_of_what(name: str) -> None:
+    counters, details, expected = USAGES[name]
+    found = read(CHAT, chat_events([{"content": "Hi"}], usage={**counters, **details})).usage
+    assert found is not None
+    counted = (
+        found.input_tokens,
+        found.output_tokens,
+        found.cache_read_input_tokens,
+        found.cache_write_input_tokens,
+    )
+    assert counted == expected
+
+
+@pytest.mark.parametrize("odd", [None, "7", -1, [], {"a": 1}, 1e30])
+def test_counters_that_count_nothing_leave_the_usage_unknown(odd: Any) -> None:
+    usage = {"prompt_tokens": odd, "completion_tokens": odd, "total_tokens": 12, "cost": 0.1}
+    assert read(CHAT, chat_events([{"content": "Hi"}], usage=usage)).usage is None
+
+
+COUNTERS = {"prompt_tokens": 19, "completion_tokens": 13, "total_tokens": 32}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": COUNTERS}]},  # Moonshot
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "x_groq": {"id": "r", "usage": COUNTERS}},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": COUNTERS},
+        {"choices": [], "usage": COUNTERS, "x_groq": None},
+        {"choices": None, "usage": COUNTERS},
+    ],
+)
+@pytest.mark.parametrize("trailing", [[], [{"choices": [], "usage": None}]])
+def test_usage_counts_wherever_a_vendor_puts_it(last: dict[str, Any], trailing: list[dict[str, Any]]) -> None:
+    facts = read(CHAT, [*chat_events([{"content": "Hi"}])[:-1], last, *trailing])
+    assert facts.complete
+    assert facts.usage is not None
+    assert (facts.usage.input_tokens, facts.usage.output_tokens) == (19, 13)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "thought", "hidden"),
+    [
+        ([{"reasoning": "Let me"}, {"reasoning": " see"}], "Let me see", 0),
+        ([{"reasoning_text": "Let me see"}, {"content": "Hi", "reasoning_opaque": "ZW5j"}], "Let me see", 0),
+        ([{"content": "Hi"}, {"content": "", "reasoning_opaque": "ZW5j"}], None, 1),
+        ([{"reasoning_details": [{"type": "reasoning.text", "text": "Let me see"}]}], "Let me see", 0),
+        ([{"reasoning_details": [{"type": "reasoning.summary", "summary": "Let me see"}]}], "Let me see", 0),
+        ([{"reasoning": "a", "reasoning_details": [{"type": "reasoning.text", "text": "a"}]}], "a", 0),
+        ([{"reasoning_details": [{"type": "reasoning.encrypted", "data": "ZW5j"}]}], None, 1),
+        ([{"reasoning": {"odd": 1}, "reasoning_details": {"odd": 1}}], None, 0),
+    ],
+)
+def test_thoughts_count_under_every_name(deltas: list[dict[str, Any]], thought: str | None, hidden: int) -> None:
+    facts = read(CHAT, chat_events(deltas))
+    assert [found.content for found in facts.thoughts] == ([thought] if thought else [])
+    assert facts.hidden_thoughts == hidden
+
+
+def test_calls_without_ids_that_share_an_index_are_as_many_as_have_names() -> None:
+    def call(name: str, arguments: str, **more: Any) -> dict[str, Any]:
+        return {"tool_calls": [{"index": 0, "function": {"name": name, "arguments": arguments}, **more}]}
+
+    facts = read(CHAT, chat_events([call("read", '{"a":1}'), call("read", '{"a":2}', id=""), call("list", "{}")]))
+    assert [(tool.tool, tool.input) for tool in facts.tools] == [
+        ("read", '{"a":1}'),
+        ("read", '{"a":2}'),
+        ("list", "{}"),
+    ]
+    facts = read(CHAT, chat_events([call("read", ""), call("read", '{"a'), call("read", '":1}')]))
+    assert [(tool.tool, tool.input) for tool in facts.tools] == [("read", '{"a":1}')]
+
+
+def test_tools_that_groq_runs_itself_are_the_providers() -> None:
+    begun = {"index": 0, "type": "search", "arguments": '{"query": "x"}'}
+    facts = read(CHAT, chat_events([{"executed_tools": [begun]}, {"executed_tools": [{**begun, "output": "found"}]}]))
+    [tool] = facts.tools
+    assert (tool.tool, tool.kind, tool.input) == ("search", "server", '{"query": "x"}')
+    assert tool.result is not None
+    assert (tool.result.status, tool.result.size) == ("ok", 5)
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"error": {"message": "no", "code": 502}}, "server_error"),
+        (
+            {"choices": [{"index": 0, "error": {"code": 429, "message": "no"}, "finish_reason": "error"}]},
+            "rate_limited",
+        ),
+        ({"id": "1", "choices": None, "base_resp": {"status_code": 1002, "status_msg": "no"}}, "unknown"),
+        ({"object": "error", "message": "no", "type": "BadRequestError", "code": 400}, "bad_request"),
+        ({"code": 1214, "msg": "no", "success": False}, "unknown"),
+        ({"code": "InvalidParameter", "message": "no", "request_id": "r"}, "bad_request"),
+        ({"x_groq": {"error": "no"}, "choices": []}, "unknown"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_error_in_a_body_of_status_200_fails_whatever_its_form(
+    document: dict[str, Any], kind: str, streamed: bool
+) -> None:
+    body = {"model": "m", "stream": streamed, "messages": [user("Say hi")]}
+    answer = b"data: %b\n\ndata: [DONE]\n\n" % dump(document) if streamed else dump(document)
+    content = "text/event-stream" if streamed else "application/json"
+    record = exchange("api.minimax.io", "/v1/chat/completions", body, answer, content)
+    assert (record.outcome, record.error_message, record.error_type) == ("failed", "no", kind)
+
+
+@given(st.data())
+def test_an_odd_member_of_a_chunk_costs_only_itself(data: st.DataObject) -> None:
+    """Whatever type a member of a choice has tomorrow, its neighbours are read."""
+    odd = data.draw(st.sampled_from([None, "0", 1.5, [], {}, True, {"a": [1]}]))
+    choice: dict[str, Any] = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop", "logprobs": odd}
+    choice[data.draw(st.sampled_from(["index", "logprobs", "usage", "message"]))] = odd
+    chunk = {"id": "c", "model": "m", "choices": [choice, odd], "usage": COUNTERS, "service_tier": odd, "x_groq": odd}
+    facts = read(CHAT, [chunk])
+    assert facts.complete
+    assert (facts.stop_reason, facts.response_id, facts.model) == ("stop", "c", "m")
+    assert facts.usage is not None
+    assert facts.usage.input_tokens == 19
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 1214, "msg": "no", "success": False},
+        {"base_resp": {"status_code": 1004, "status_msg": "no"}},
+        {"detail": "no"},
+        {"error": {"msg": "no"}},
+    ],
+)
+def test_an_error_is_told_in_the_vendors_words_whatever_their_name(body: dict[str, Any]) -> None:
+    ask = {"model": "m", "messages": [user("Say hi")]}
+    record = exchange("api.z.ai", "/api/paas/v4/chat/completions", ask, dump(body), status=400)
+    assert (record.outcome, record.error_type, record.error_message) == ("failed", "bad_request", "no")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -434,3 +435,46 @@ def test_the_tier_of_service_stands_with_the_tokens_that_it_prices() -> None:
     found = read_document(RESPONSES, document(ANSWER, usage={"input_tokens": 9}, service_tier="priority")).usage
     assert found is not None
     assert found.extra["service_tier"] == "priority"
+
+
+def test_a_program_and_its_result_are_one_call_of_the_provider() -> None:
+    items = [
+        {"type": "program", "id": "p1", "call_id": "c1", "code": "await tools.read()", "fingerprint": "x"},
+        {"type": "function_call", "id": "f1", "call_id": "c2", "name": "read", "arguments": "{}"},
+        {"type": "program_output", "id": "o1", "call_id": "c1", "result": "done", "status": "completed"},
+    ]
+    program, call = read(RESPONSES, response_events(items)).tools
+    assert (program.tool, program.kind, program.input, program.call_id) == (
+        "program",
+        "server",
+        "await tools.read()",
+        "c1",
+    )
+    assert program.result is not None
+    assert (program.result.status, program.result.size) == ("ok", 6)
+    assert (call.tool, call.result) == ("read", None)
+
+
+def test_several_actions_at_the_computer_are_one_input() -> None:
+    actions = [{"type": "click", "x": 1}, {"type": "wait"}]
+    [tool] = read(
+        RESPONSES, response_events([{"type": "computer_call", "id": "i", "call_id": "c", "actions": actions}])
+    ).tools
+    assert json.loads(tool.input) == actions
+
+
+def test_what_the_providers_tools_used_stands_with_the_tokens() -> None:
+    used = {"image_gen": {"input_tokens": 5, "output_tokens": 272}, "web_search": {"num_requests": 2}}
+    usage = read(RESPONSES, response_events([], tool_usage=used)).usage
+    assert usage is not None
+    assert usage.extra["tool_usage.web_search.num_requests"] == 2
+    assert (usage.extra["tool_usage.image_gen.output_tokens"], usage.output_tokens) == (272, 9)
+
+
+def test_reasoning_beside_the_output_is_billed_as_output() -> None:
+    counters = {"input_tokens": 32, "output_tokens": 9, "total_tokens": 135}
+    usage = read(
+        RESPONSES, response_events([], usage={**counters, "output_tokens_details": {"reasoning_tokens": 94}})
+    ).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (32, 103)
