@@ -1,12 +1,13 @@
 """What becomes of a text on its way into a record: kept as it is, redacted, or left out.
 
-With ``capture = minimal`` no text that anybody wrote is kept, only how long it was; what a provider says went wrong
-is a fact and stays. Where redaction is on, every text goes through it first, and the record's metadata tells what was
-removed (``redacted``: by field, by rule, how many).
+With ``capture = minimal`` no text is kept, only how long it was: neither what somebody wrote nor what a provider or a
+connection says went wrong, which may repeat it. Ids and names are no texts. Where redaction is on, every text goes
+through it first, and the record's metadata tells what was removed (``redacted``: by field, by rule, how many).
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ __all__ = ["MANIFEST", "Texts", "note_redacted"]
 
 MANIFEST = "redacted"
 """Where a record's metadata says what was removed."""
+
+_PRODUCT = re.compile(r"[A-Za-z][\w.+-]{0,63}/[\w.+-]{1,63}(?=$|[ ;,)])")
+"""RFC 9110, 10.1.5: a product and its version. Comments beside them are free text."""
 
 
 def note_redacted(record: Interception, field: str, counts: Counts) -> None:
@@ -65,6 +69,28 @@ class Texts:
             metadata["error_chars"] = len(text)
             return None
         return self.told(field, text)
+
+    def failed(self, text: str, status: int | None) -> str:
+        """What is kept of the words with which the exchange failed."""
+        if self._record.capture == "minimal":
+            own = f"HTTP {status}" if status is not None and status >= 400 else "the provider told of an error"
+            if text != own:
+                self._record.metadata["error_chars"] = len(text)
+            return own
+        return self.told("error_message", text)
+
+    def broken(self, text: str) -> str:
+        """What is kept of the words with which a connection broke, which may quote what came over it."""
+        if self._record.capture == "minimal":
+            self._record.metadata["error_chars"] = len(text)
+            return "the connection broke"
+        return self.told("error_message", text)
+
+    def user_agent(self, text: str | None) -> str | None:
+        """What is kept of the client's header: with minimal the products that it names."""
+        if text is None or self._record.capture != "minimal":
+            return text
+        return " ".join(_PRODUCT.findall(text)) or None
 
     def told(self, field: str, text: str) -> str:
         """What is kept of a text that is a fact in every mode."""

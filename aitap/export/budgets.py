@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.groups import group_called
 from aitap.export.listing import ListingGroup
@@ -17,8 +18,12 @@ from aitap.export.query_options import json_option
 from aitap.export.store import database_option, in_force, opened
 from aitap.export.users import user_called
 from aitap.storage import budgets as stored
+from aitap.storage.administration import acting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aitap.storage.administration import Act, Action
     from aitap.storage.budgets import BudgetMode, Period
 
 __all__ = ["budgets"]
@@ -110,17 +115,20 @@ def set_(
             subject = user_called(database, user)["id"]
         elif group is not None:
             subject = group_called(database, group)["id"]
-        budget = stored.set_budget(
-            database,
-            "user" if user is not None else "group" if group is not None else "everybody",
-            subject,
-            period=period,
-            unit="usd" if tokens is None else "tokens",
-            amount=amount,
-            each=each,
-            mode=mode or "",
-        )
-        [told] = stored.named(database, [budget])
+        with acting(database, doer()) as act:
+            old = {budget.id: budget.amount for budget in stored.read_budgets(database)}
+            budget = stored.set_budget(
+                database,
+                "user" if user is not None else "group" if group is not None else "everybody",
+                subject,
+                period=period,
+                unit="usd" if tokens is None else "tokens",
+                amount=amount,
+                each=each,
+                mode=mode or "",
+            )
+            [told] = stored.named(database, [budget])
+            _note(act, "budget.set", told, before=old.get(budget.id))
     if wants_json(asked=as_json):
         write_json(told)
         return
@@ -187,7 +195,16 @@ def remove(*, ids: tuple[str, ...]) -> None:
                 raise Failure(f"no budget has the id {part!r}: `aitap budgets list` shows all")
             found.append(budget)
         told = stored.named(database, found)
-        for budget in found:
-            stored.remove_budget(database, budget.id)
+        with acting(database, doer()) as act:
+            for budget, row in zip(found, told, strict=True):
+                stored.remove_budget(database, budget.id)
+                _note(act, "budget.remove", row)
     for row in told:
         click.echo(f"removed: {said(row)}")
+
+
+def _note(act: Act, action: Action, told: Mapping[str, Any], **more: int | None) -> None:
+    """For the audit: the budget as it is told, with whoever it is for as the subject where that is a person."""
+    detail = {name: told[name] for name in ("kind", "each", "period", "unit", "amount", "mode")}
+    group = {"group": told["name"]} if told["kind"] == "group" else {}
+    act.note(action, told["subject_id"] if told["kind"] == "user" else None, **detail, **group, **more)

@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "run": "aitap.export.run:run",
-    "exec": "aitap.export.exec:exec_command",
-    "env": "aitap.export.env:env",
-    "ca": "aitap.export.ca:ca",
-    "users": "aitap.export.users:users",
-    "keys": "aitap.export.keys:keys",
-    "groups": "aitap.export.groups:groups",
-    "budgets": "aitap.export.budgets:budgets",
-    "doctor": "aitap.export.doctor:doctor",
-    "interceptions": "aitap.export.interceptions:interceptions",
-    "sessions": "aitap.export.sessions:sessions",
-    "usage": "aitap.export.usage:usage",
-    "models": "aitap.export.values:models",
-    "clients": "aitap.export.values:clients",
-    "providers": "aitap.export.values:providers",
-    "hosts": "aitap.export.hosts:hosts",
-    "export": "aitap.export.export_records:export",
-    "tail": "aitap.export.tail:tail",
-    "ingest": "aitap.export.ingest:ingest",
-    "reprice": "aitap.export.reprice:reprice",
-    "reconcile": "aitap.export.reconcile:reconcile",
-    "serve": "aitap.export.serve:serve",
-    "audit": "aitap.export.audit:audit",
-    "prune": "aitap.export.prune:prune",
-    "redact": "aitap.export.redact:redact",
-    "erase": "aitap.export.erase:erase",
-    "verify": "aitap.export.verify:verify",
-    "db": "aitap.export.database:db",
+    "run": ("aitap.export.run:run", "Start the recording proxy."),
+    "exec": ("aitap.export.exec:exec_command", "Run one command through the proxy."),
+    "env": ("aitap.export.env:env", "Print the proxy and CA variables for clients."),
+    "ca": ("aitap.export.ca:ca", "The CA the proxy signs with, and the bundle for clients."),
+    "users": ("aitap.export.users:users", "The people and machines whose traffic is recorded."),
+    "keys": ("aitap.export.keys:keys", "Proxy keys: they say whose traffic it is, and let it in."),
+    "groups": ("aitap.export.groups:groups", "Groups of users, for budgets."),
+    "budgets": ("aitap.export.budgets:budgets", "What users, groups and everybody may use up in a time."),
+    "doctor": ("aitap.export.doctor:doctor", "Find what is wrong, and say what to do."),
+    "interceptions": ("aitap.export.interceptions:interceptions", "Single requests to models and what came of them."),
+    "sessions": ("aitap.export.sessions:sessions", "Conversations: their prompts, calls, tools and tokens."),
+    "usage": ("aitap.export.usage:usage", "Sum up calls, tokens and cost."),
+    "models": ("aitap.export.values:models", "List the models that were asked for."),
+    "clients": ("aitap.export.values:clients", "List the clients that called."),
+    "providers": ("aitap.export.values:providers", "List the providers that were called."),
+    "hosts": ("aitap.export.hosts:hosts", "Which hosts were seen, and which of them are read."),
+    "export": ("aitap.export.export_records:export", "Export whole records: interceptions or sessions."),
+    "tail": ("aitap.export.tail:tail", "Follow new and finished interceptions until Ctrl-C."),
+    "ingest": ("aitap.export.ingest:ingest", "Record traffic that was saved: .mitm files and HTTP archives."),
+    "reprice": ("aitap.export.reprice:reprice", "Work out anew what recorded calls cost."),
+    "reconcile": ("aitap.export.reconcile:reconcile", "Compare what is recorded with what others say was used."),
+    "serve": ("aitap.export.serve:serve", "Serve the records over HTTP: web pages and a REST API."),
+    "audit": ("aitap.export.audit:audit", "Who was shown whose records, and who changed what."),
+    "prune": ("aitap.export.prune:prune", "Remove old interceptions with all that belongs to them."),
+    "redact": ("aitap.export.redact:redact", "Try the rules of redaction, or apply them to old records."),
+    "erase": ("aitap.export.erase:erase", "Remove all records of a person."),
+    "verify": ("aitap.export.verify:verify", "Check that no record was changed, removed or added."),
+    "db": ("aitap.export.database:db", "The database: its schema and whether it is sound."),
 }
-"""Each command as ``module:attribute``, in the order in which the help shows them."""
+"""Each command as ``module:attribute``, and its line in the help, in the order in which the help shows them."""
 
 
 # A group without a command shows its help; click before 8.2 does so without an exception.
@@ -76,9 +76,14 @@ class Root(click.Group):
         """The command of this name, loaded now."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table's lines: to ask the commands themselves would load them all."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command and sees to it that all it wrote is out."""

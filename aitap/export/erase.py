@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.progress import watched
@@ -43,12 +44,13 @@ def erase(*, user: str | None, session_id: str | None, dry_run: bool, yes: bool,
     if user is None and session_id is None:
         raise click.UsageError("say whose records shall go: --user USER, or --session ID")
     with opened(read_only=dry_run) as database:
+        who = None if dry_run else doer()
         if session_id is not None:
             whose, key = _session(database, session_id, user)
-            coming, steps = erasable_session(database, *key), erase_session(database, *key)
+            coming, steps = erasable_session(database, *key), erase_session(database, *key, who)
         else:
             own_id, whose = _user(database, user or "")
-            coming, steps = erasable_user(database, own_id), erase_user(database, own_id)
+            coming, steps = erasable_user(database, own_id), erase_user(database, own_id, who)
         if dry_run:
             _tell(whose, coming, [], as_json=as_json, dry_run=True)
             return

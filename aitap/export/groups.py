@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, opened
 from aitap.export.users import user_called
 from aitap.storage import groups as stored
+from aitap.storage.administration import acting
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -38,8 +40,9 @@ def groups() -> None:
 @json_option
 def add(*, name: str, as_json: bool) -> None:
     """Make a group."""
-    with opened(read_only=False, migrate=True) as database:
+    with opened(read_only=False, migrate=True) as database, acting(database, doer()) as act:
         found = stored.add_group(database, name)
+        act.note("group.add", group=found["name"])
     if wants_json(asked=as_json):
         write_json(found)
         return
@@ -72,7 +75,9 @@ def remove(*, name: str) -> None:
     """Remove a group with its budgets. Its users, and what was recorded of them, stay."""
     with opened(read_only=False) as database:
         found = group_called(database, name)
-        budgets = stored.remove_group(database, found["id"])
+        with acting(database, doer()) as act:
+            budgets = stored.remove_group(database, found["id"])
+            act.note("group.remove", group=found["name"], budgets=budgets)
     its = f" and {_counted(budgets, 'budget')}" if budgets else ""
     click.echo(f"removed {found['name']}{its}")
 
@@ -85,7 +90,12 @@ def join(*, name: str, users: tuple[str, ...]) -> None:
     """Put users into a group. USER is a username, an id, or me."""
     with opened(read_only=False, migrate=True) as database:
         found = group_called(database, name)
-        new = stored.join(database, found["id"], [user_called(database, who)["id"] for who in users])
+        ids = [user_called(database, who)["id"] for who in users]
+        with acting(database, doer()) as act:
+            joined = [own_id for own_id in ids if stored.join(database, found["id"], [own_id])]
+            for own_id in joined:
+                act.note("group.join", own_id, group=found["name"])
+    new = len(joined)
     already = f"; {len(users) - new} were in it before" if new < len(users) else ""
     click.echo(f"{_counted(new, 'user')} joined {found['name']}{already}")
 
@@ -98,7 +108,12 @@ def leave(*, name: str, users: tuple[str, ...]) -> None:
     """Take users out of a group. USER is a username, an id, or me."""
     with opened(read_only=False) as database:
         found = group_called(database, name)
-        gone = stored.leave(database, found["id"], [user_called(database, who)["id"] for who in users])
+        ids = [user_called(database, who)["id"] for who in users]
+        with acting(database, doer()) as act:
+            left = [own_id for own_id in ids if stored.leave(database, found["id"], [own_id])]
+            for own_id in left:
+                act.note("group.leave", own_id, group=found["name"])
+    gone = len(left)
     absent = f"; {len(users) - gone} were not in it" if gone < len(users) else ""
     click.echo(f"{_counted(gone, 'user')} left {found['name']}{absent}")
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.human import one_line
 from aitap.export.listing import ListingGroup
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option, query_filter, query_options_of
 from aitap.export.store import database_option, opened
 from aitap.record import HostMode
+from aitap.storage.administration import acting
 from aitap.storage.host_rules import list_rules, reset_hosts, set_hosts
 from aitap.storage.hosts import FILTERS, list_hosts
 from aitap.storage.search import SearchError
@@ -127,8 +129,11 @@ def decrypt(*, names: tuple[str, ...]) -> None:
 
 
 def _set(names: tuple[str, ...], mode: RuleMode) -> None:
-    with opened(read_only=False, migrate=True) as database:
+    with opened(read_only=False, migrate=True) as database, acting(database, doer()) as act:
+        before = {rule["pattern"]: rule["mode"] for rule in list_rules(database)}
         set_hosts(database, names, mode)
+        for name in names:
+            act.note("host.observe" if mode == "observe" else "host.decrypt", host=name, before=before.get(name))
 
 
 @hosts.command()
@@ -136,7 +141,11 @@ def _set(names: tuple[str, ...], mode: RuleMode) -> None:
 @database_option
 def reset(*, names: tuple[str, ...]) -> None:
     """Forget what was said of these hosts: the setting `decrypt` holds again."""
-    with opened(read_only=False) as database:
+    with opened(read_only=False) as database, acting(database, doer()) as act:
+        before = {rule["pattern"]: rule["mode"] for rule in list_rules(database)}
         unknown = reset_hosts(database, names)
+        for name in names:
+            if name in before:
+                act.note("host.reset", host=name, before=before[name])
     for name in names:
         click.echo(f"{name}: {'nothing was set' if name in unknown else 'the setting holds again'}")

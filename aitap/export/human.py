@@ -17,6 +17,8 @@ __all__ = [
     "DASH",
     "count",
     "day_and_time",
+    "done",
+    "done_with",
     "full_time",
     "model_name",
     "moment",
@@ -150,6 +152,26 @@ def outcome(record: dict[str, Any]) -> str:
     if record["outcome"] == "failed" and record["status_code"] is not None and record["status_code"] >= 400:
         return f"failed {record['status_code']}"
     return str(record["outcome"]).replace("_", " ")
+
+
+def done(entry: dict[str, Any]) -> str:
+    """What a line of the audit says was done: ``read 3``, ``user.role``."""
+    return f"read {count(entry['records'])}" if entry["action"] is None else one_line(entry["action"])
+
+
+def done_with(entry: dict[str, Any]) -> str:
+    """The rest of what it says: ``role=auditor before=user``, or what was asked."""
+    if entry["action"] is None:
+        return one_line(entry["path"] + (f"?{entry['query']}" if entry["query"] else ""))
+    given = {name: value for name, value in (entry["detail"] or {}).items() if value not in (None, "", False)}
+    if "key" in given:
+        given["key"] = short_id(given["key"])
+    if given.get("unit") == "usd_micros":
+        del given["unit"]
+        given |= {name: money(given[name]) for name in ("amount", "before") if name in given}
+    if "expires_at" in given:
+        given["expires_at"] = str(given["expires_at"])[:16]
+    return one_line(" ".join(f"{name}={_bare(value)}" for name, value in given.items()))
 
 
 _TELLING = ("command", "cmd", "file_path", "filePath", "pattern", "path", "query", "url", "description", "prompt")

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from aitap.export import human
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.proxy_options import proxy_option
@@ -17,6 +18,7 @@ from aitap.export.query_options import json_option
 from aitap.export.store import database_option, opened
 from aitap.export.users import user_called
 from aitap.setting_values import duration
+from aitap.storage.administration import acting
 from aitap.storage.keys import KEY_PREFIX, create_key, end_key, find_key, list_keys
 
 if TYPE_CHECKING:
@@ -80,7 +82,9 @@ def create(
     """
     with opened(read_only=False, migrate=True) as database:
         user = _owner(user_called(database, who, create=create_user))
-        key, row = create_key(database, user["id"], name=name, expires_at=expires)
+        with acting(database, doer()) as act:
+            key, row = create_key(database, user["id"], name=name, expires_at=expires)
+            act.note("key.create", user["id"], key=row["id"], expires_at=row["expires_at"])
     url = msgspec.structs.replace(proxy, username=user["username"], password=key).url
     if wants_json(asked=as_json):
         write_json({**row, "key": key, "https_proxy": url})
@@ -136,11 +140,21 @@ def revoke(*, key_ids: tuple[str, ...], at: float | None) -> None:
     """
     with opened(read_only=False) as database:
         found = [_known(find_key(database, text), text) for text in key_ids]
-        done = [end_key(database, key["id"], at) for key in found]
+        with acting(database, doer()) as act:
+            done = [end_key(database, key["id"], at) for key in found]
+            for key in (key for key, was_live in zip(found, done, strict=True) if was_live):
+                if at is None:
+                    act.note("key.revoke", key["user_id"], key=key["id"])
+                else:
+                    act.note("key.expire", key["user_id"], key=key["id"], expires_at=_rfc3339(at))
     for key, was_live in zip(found, done, strict=True):
         what = "was revoked before" if not was_live else "revoked" if at is None else "will expire"
         name = f" ({human.one_line(key['name'])})" if key["name"] else ""
         click.echo(f"{human.short_id(key['id'])}{name} of {human.one_line(key['user']['username'] or '?')} {what}")
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat("T", "microseconds")
 
 
 def _known(key: dict[str, Any] | None, text: str) -> dict[str, Any]:

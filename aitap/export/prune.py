@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.store import database_option, in_force, opened
 from aitap.setting_values import duration
 from aitap.storage import retention
+from aitap.storage.administration import acting
 from aitap.storage.audit import old_readings
 from aitap.storage.fields import timestamp_text
 
@@ -76,6 +78,11 @@ def prune(
         if dry_run:
             count = retention.prunable(database, before)
         else:
+            told = {"records": older_than, "contents": contents_older_than, "audit": audit_older_than}
+            if earlier := {name: f"{seconds:.0f}s" for name, seconds in told.items() if seconds is not None}:
+                # What goes earlier than the settings say goes because of a person.
+                with acting(database, doer()) as act:
+                    act.note("records.prune", older_than=earlier)
             count = retention.prune(database, before, contents_before, audit_before)
     done = "would be removed" if dry_run else "removed"
     if age:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.erase import overwritten
 from aitap.export.failures import Failure
 from aitap.export.output import wants_json, write_json
@@ -45,16 +46,20 @@ def redact(*, existing: bool, words: str | None, dry_run: bool, yes: bool, as_js
         if not sys.stdin.isatty():
             raise Failure("nobody is there to ask: say --yes, or --dry-run to see what would go", status=2)
         click.confirm("Remove what the rules find from all that is recorded, for good?", abort=True, err=True)
-    _existing(redactor, dry_run=dry_run, as_json=as_json)
+    _existing(redactor, words, dry_run=dry_run, as_json=as_json)
     if redactor.failures:
         raise Failure(f"{redactor.failures} texts could not be searched and stay as they were: is a pattern too slow?")
 
 
-def _existing(redactor: Redactor, *, dry_run: bool, as_json: bool) -> None:
+def _existing(redactor: Redactor, words: str | None, *, dry_run: bool, as_json: bool) -> None:
+    from aitap.storage.administration import acting
     from aitap.storage.redacting import Redacted, redact_stored, redactable
 
     with opened(read_only=False) as database:
         done = Redacted()
+        if not dry_run:
+            with acting(database, doer()) as act:
+                act.note("records.redact", **({"rules": words} if words else {}))
         total = redactable(database) if sys.stderr.isatty() else 0
         found = redact_stored(database, redactor, dry_run=dry_run)
         for done in watched(found, "interceptions", total, attrgetter("interceptions")):  # noqa: B007

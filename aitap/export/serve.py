@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
+    from peewee import Database
+
 __all__ = ["serve"]
 
 PORT = 8088
@@ -39,10 +41,12 @@ def serve(*, port: int, host: str, confdir: Path) -> None:
     with Ctrl-C or SIGTERM.
     """
     _check_extra()
+    from aitap.access.identity import local_user
     from aitap.server.listening import ListenError, is_local, keys_needed, listen
     from aitap.server.serving import make_server
     from aitap.server.serving import serve as serve_on
     from aitap.storage.homes import shown
+    from aitap.storage.users import ensure_user
 
     settings = in_force()
     try:
@@ -50,12 +54,14 @@ def serve(*, port: int, host: str, confdir: Path) -> None:
         needed = keys_needed(settings.auth, local=is_local(sockets))
     except ListenError as error:
         raise Failure(str(error)) from None
-    server = make_server(
-        settings.database_url,
-        keys_needed=needed,
-        confdir=confdir,
-        prepare=lambda database: keep_evidence(database, settings, confdir),
-    )
+
+    def prepare(database: Database) -> None:
+        keep_evidence(database, settings, confdir)
+        if not needed:
+            # Who needs no key stands in the audit by name all the same.
+            ensure_user(database, *local_user())
+
+    server = make_server(settings.database_url, keys_needed=needed, confdir=confdir, prepare=prepare)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
 
     def announce() -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.query_options import json_option
 from aitap.export.store import database_option, opened
+from aitap.storage.administration import acting
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -36,7 +38,10 @@ def user_called(database: Database, who: str, *, create: bool = False) -> dict[s
         found = find_user(database, who)
     if create and (found is None or found["deleted"]):
         name = who if found is None else found["username"]
-        add_user(database, user_id(name) if found is None else found["id"], name)
+        own_id = user_id(name) if found is None else found["id"]
+        with acting(database, doer()) as act:
+            add_user(database, own_id, name)
+            act.note("user.add" if found is None else "user.restore", own_id)
         found = find_user(database, name)
     if found is None:
         raise Failure(f"there is no user {who!r}: `aitap users add {who}` adds one, `aitap users list` shows all")
@@ -70,7 +75,9 @@ def add(*, username: str, name: str, email: str | None, role: Role | None, as_js
     with opened(read_only=False, migrate=True) as database:
         known = find_user(database, username)
         own_id = user_id(username) if known is None else known["id"]
-        new = add_user(database, own_id, username, name=name, email=email, role=role)
+        with acting(database, doer()) as act:
+            new = add_user(database, own_id, username, name=name, email=email, role=role)
+            act.note("user.add" if new else "user.restore", own_id, **({"role": role} if role else {}))
         found = find_user(database, own_id)
     if wants_json(asked=as_json):
         write_json(found)
@@ -116,7 +123,9 @@ def role_(*, who: str, role: Role) -> None:
 
     with opened(read_only=False, migrate=True) as database:
         found = user_called(database, who)
-        set_role(database, found["id"], role)
+        with acting(database, doer()) as act:
+            before = set_role(database, found["id"], role)
+            act.note("user.role", found["id"], role=role, before=before)
     click.echo(f"{found['username']} is {'an' if role[0] == 'a' else 'a'} {role}")
 
 
@@ -136,5 +145,7 @@ def remove(*, user: str) -> None:
         if found["deleted"]:
             click.echo(f"{found['username']} was removed before")
             return
-        keys = remove_user(database, found["id"])
+        with acting(database, doer()) as act:
+            keys = remove_user(database, found["id"])
+            act.note("user.remove", found["id"], keys=keys)
     click.echo(f"removed {found['username']}; {keys} key{'' if keys == 1 else 's'} revoked")

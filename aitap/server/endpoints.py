@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from aitap.server import records, usage
+from aitap.server import audit, records, usage
 from aitap.server.filters import FILTERS
 
 if TYPE_CHECKING:
@@ -80,5 +80,13 @@ ENDPOINTS = (
         "Usage",
         (*FILTERS, "by", "format"),
         csv=True,
+    ),
+    Endpoint(
+        "/audit",
+        audit.audit,
+        "Who was shown whose records, and who changed what, the newest first; for admins",
+        "Audit",
+        ("reader", "subject", "action", "read_after", "read_before", "limit", "after_id"),
+        (400, 403),
     ),
 )

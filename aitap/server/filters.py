@@ -27,7 +27,7 @@ __all__ = ["FILTERS", "own_or", "values_of", "wanted"]
 FILTERS = ("q", *KEYS)
 """The parameters that say which records: the search, and each of its keys for itself."""
 
-_PROVIDER_NAME = "SELECT 1 FROM aitap_daily_usage WHERE provider_name = ? LIMIT 1"
+_PROVIDER_NAME = "SELECT 1 FROM aitap_kinds WHERE provider_name = ? {of_whom} LIMIT 1"
 _WHAT: dict[Kind, str] = {
     "interceptions": "AI Gateway interceptions",
     "sessions": "session",
@@ -61,12 +61,19 @@ def wanted(database: Database, caller: Caller, kind: Kind, values: Mapping[str, 
         initiator = values.pop("initiator", None)
         whose = own_or(database, caller, initiator)
         found = filter_from(values, database=database, me=lambda: caller.me)
-        if found.provider_name is not None and not rows_of(database, _PROVIDER_NAME, (found.provider_name,)):
+        if found.provider_name is not None and not _has_provider(database, caller, found.provider_name):
             error = SearchError("provider_name", f'provider name "{found.provider_name}" does not exist')
             raise _refused(kind, error)
     except SearchError as error:
         raise _refused(kind, error) from None
     return msgspec.structs.replace(found, initiator_id=whose, ended=True)
+
+
+def _has_provider(database: Database, caller: Caller, name: str) -> bool:
+    """Whether there is one of this name, among what the caller may know of."""
+    if caller.sees_all:
+        return bool(rows_of(database, _PROVIDER_NAME.format(of_whom=""), (name,)))
+    return bool(rows_of(database, _PROVIDER_NAME.format(of_whom="AND initiator_id = ?"), (name, caller.me[0])))
 
 
 def own_or(database: Database, caller: Caller, initiator: str | None) -> str | None:

@@ -9,6 +9,7 @@ from aitap.server.callers import TOKEN_HEADER
 from aitap.server.endpoints import CERTIFICATE, ENDPOINTS, HEALTH, OPENAPI, PREFIXES, Endpoint
 from aitap.server.parameters import LARGEST_OFFSET, LARGEST_PAGE, LONGEST, MOST_THREADS, PAGE, THREADS
 from aitap.server.schemas import SCHEMAS, ref
+from aitap.storage.audit import READ
 from aitap.storage.usage import BY
 
 __all__ = ["document"]
@@ -42,11 +43,17 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
         f"What to tell apart, with commas between: {', '.join(BY)}. Days, weeks (ISO 8601), months, years are UTC's.",
     ),
     "format": ({"enum": ["json", "csv"], "default": "json"}, "csv is without the line for all."),
+    "reader": (_TEXT, "Who was shown records or changed something: a username, a user's id, or me."),
+    "subject": (_TEXT, "Whose records were shown, or to whom it was done."),
+    "action": (_TEXT, f"{READ}, an act such as key.create, or all acts of a kind, such as key."),
+    "read_after": (_TEXT, f"Not before this: {_MOMENT}"),
+    "read_before": (_TEXT, f"Not after this: {_MOMENT}"),
     "after_session_id": (_TEXT, "Go on after this session, the last of the page before."),
 }
 _THREADS_LIMIT: Json = {"type": "integer", "minimum": 1, "maximum": MOST_THREADS, "default": THREADS}
 _REASONS = {
     400: "The question cannot be understood.",
+    403: "It is not for the caller.",
     404: "There is none, or none that the caller may see.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aitap.storage.administration import ACTIONS
 from aitap.storage.daily import SUMS
 from aitap.storage.usage import BY
 
@@ -204,6 +205,22 @@ SCHEMAS: dict[str, Schema] = {
         {name: _TEXT for name in BY if name != "user"} | {"user": ref("MinimalUser")},
     ),
     "Usage": _object({"by": _array({"enum": list(BY)}), "rows": _array(ref("UsageRow")), "total": ref("UsageSums")}),
+    "AuditEntry": _object(
+        {
+            "id": _UUID,
+            "read_at": _TIME | {"description": "When it was shown or done."},
+            "reader": ref("MinimalUser"),
+            "api_key_id": _or_null(_TEXT),
+            "address": _TEXT,
+            "subject": _or_null(ref("MinimalUser")),
+            "path": _TEXT,
+            "query": _TEXT,
+            "records": _COUNT,
+            "action": _or_null({"enum": list(ACTIONS)}),
+            "detail": _or_null(_OBJECT),
+        }
+    ),
+    "Audit": _object({"results": _array(ref("AuditEntry"))}),
     "Names": _array(_TEXT),
     "Health": _object({"status": {"enum": ["ok", "unavailable"]}}),
 }

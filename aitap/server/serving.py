@@ -10,6 +10,7 @@ import uvicorn
 
 from aitap.access.authentication.directory import Directory
 from aitap.server.app import make_app
+from aitap.server.connections import HEAD, Connection
 from aitap.server.workers import Workers
 from aitap.storage.database import open_database
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["make_server", "serve"]
 
 _CONNECTIONS = 512
-_HEAD = 256 << 10
-"""Bytes: a parameter of the longest that is allowed takes 48 KiB where each character is four encoded bytes."""
 _IDLE_SECONDS = 30
 _LAST_SECONDS = 5
 
@@ -45,7 +44,7 @@ def make_server(
     app = make_app(Workers(reading, writing), Directory(database_url), keys_needed=keys_needed, confdir=confdir)
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -56,7 +55,7 @@ def make_server(
         # Whoever is in front may say anything of where a request came from.
         proxy_headers=False,
         limit_concurrency=_CONNECTIONS,
-        h11_max_incomplete_event_size=_HEAD,
+        h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_LAST_SECONDS,
     )

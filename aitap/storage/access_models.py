@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, BooleanField, TextField
 
-from aitap.storage.fields import Table, Timestamp, Uuid
+from aitap.storage.fields import Json, Table, Timestamp, Uuid
 
 __all__ = ["Change", "HostRule", "Key", "Reading", "User"]
 
@@ -52,7 +52,10 @@ class Key(Table):
 
 
 class Reading(Table):
-    """Somebody was shown records of somebody else: one row for each answer and each person whose they were."""
+    """Somebody was shown records of somebody else: one row for each answer and each person whose they were.
+
+    Or, where there is an ``action``, somebody changed something: see :mod:`aitap.storage.administration`.
+    """
 
     id = Uuid(primary_key=True)
     read_at = Timestamp(index=True)
@@ -62,12 +65,17 @@ class Reading(Table):
     address = TextField()
     """Where the reader came from; empty where that is not known."""
     subject_id = Uuid()
-    """Whose records they were."""
+    """Whose records they were, or to whom it was done."""
     path = TextField()
+    """Of the URL, or the command."""
     query = TextField()
     """The question, as it stood in the URL; cut where it is long."""
     records = BigIntegerField()
     """How many interceptions or sessions of this person were in the answer."""
+    action = TextField(null=True)
+    """What was done, such as ``key.create``; null for a reading."""
+    detail = Json(null=True)
+    """What is to be known of what was done; never a key or anything else that is secret."""
 
     class Meta:
         table_name = "aitap_audit"

@@ -1,8 +1,8 @@
-"""Who was shown whose records, and when: what an auditor does is itself on record.
+"""Who was shown whose records, and who changed what, and when: what auditors and admins do is itself on record.
 
 One row for each answer and each person whose records were in it, written before the answer is given. Who
-reads their own is not written down. Rows stay when retention takes the records that were read; they go when they
-are older than a setting of their own allows.
+reads their own is not written down. One row more for each act of :mod:`aitap.storage.administration`. Rows stay
+when retention takes the records that were read; they go when they are older than a setting of their own allows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,26 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["CursorError", "Reader", "Readings", "list_readings", "note_reading", "old_readings", "remove_readings"]
+__all__ = [
+    "LONGEST",
+    "NOBODY",
+    "READ",
+    "CursorError",
+    "Reader",
+    "Readings",
+    "list_readings",
+    "note_reading",
+    "old_readings",
+    "remove_readings",
+]
 
-_LONGEST = 1024
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The subject of what is done to no person: a group, a host, a budget of everybody."""
+READ = "read"
+"""What is said of a reading where acts have a name."""
+
+LONGEST = 1024
+"""Characters of a path or a question that are kept."""
 _READING = Shape(Reading)
 _PUT = (
     "INSERT INTO aitap_audit (id, read_at, reader_id, api_key_id, address, subject_id, path, query, records) "
@@ -51,6 +68,8 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     path: str
     query: str
+    username: str = ""
+    """Given where they may have no row among the users yet, or they could not be named later."""
 
 
 def note_reading(database: Database, reader: Reader, subjects: Mapping[str, int]) -> None:
@@ -59,7 +78,7 @@ def note_reading(database: Database, reader: Reader, subjects: Mapping[str, int]
     Errors come as Peewee's: what cannot be kept must not be shown.
     """
     now = timestamp_text(time.time())
-    asked = (reader.path[:_LONGEST], reader.query[:_LONGEST])
+    asked = (reader.path[:LONGEST], reader.query[:LONGEST])
     rows = [
         (new_id(), now, reader.user_id, reader.api_key_id, reader.address, subject, *asked, count)
         for subject, count in subjects.items()
@@ -72,10 +91,12 @@ def note_reading(database: Database, reader: Reader, subjects: Mapping[str, int]
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which readings are meant; None means any. Both times are inclusive."""
+    """Which rows are meant; None means any. Both times are inclusive."""
 
     reader_id: str | None = None
     subject_id: str | None = None
+    action: str | None = None
+    """An act such as ``key.create``, all of a kind (``key``), or ``READ``."""
     read_after: datetime | None = None
     read_before: datetime | None = None
 
@@ -86,7 +107,7 @@ _ANY = Readings()
 def list_readings(
     database: Database, wanted: Readings = _ANY, *, limit: int = 100, after_id: str | None = None
 ) -> list[dict[str, Any]]:
-    """The newest readings first, with ``reader`` and ``subject`` as users; plain dicts ready for JSON.
+    """The newest first, with ``reader`` and ``subject`` as users (None for ``NOBODY``); plain dicts ready for JSON.
 
     ``after_id`` is the last one of the page before. Raises :class:`CursorError` where there is none such.
     """
@@ -94,6 +115,8 @@ def list_readings(
     for field, value in ((Reading.reader_id, wanted.reader_id), (Reading.subject_id, wanted.subject_id)):
         if value is not None:
             query = query.where(field == value)
+    if wanted.action is not None:
+        query = query.where(_is(wanted.action))
     if wanted.read_after is not None:
         query = query.where(Reading.read_at >= wanted.read_after)
     if wanted.read_before is not None:
@@ -105,8 +128,17 @@ def list_readings(
         at, own_id = cursor[0]
         query = query.where((Reading.read_at < at) | ((Reading.read_at == at) & (Reading.id < str(own_id))))
     found = [_READING.dict(row) for row in database.execute(query)]
-    people = initiators(database, {row[name]: None for row in found for name in ("reader_id", "subject_id")})
+    ids = {row[name]: None for row in found for name in ("reader_id", "subject_id")}
+    people: dict[str, Any] = initiators(database, ids)
+    people[NOBODY] = None
     return [row | {"reader": people[row["reader_id"]], "subject": people[row["subject_id"]]} for row in found]
+
+
+def _is(action: str) -> Any:
+    if action == READ:
+        return Reading.action.is_null()
+    # A range and no LIKE: what is asked for is text, whatever is in it.
+    return (Reading.action == action) | ((Reading.action > f"{action}.") & (Reading.action < f"{action}/"))
 
 
 def old_readings(database: Database, before: str) -> int:

@@ -55,6 +55,7 @@ _KEYS = (
     "SELECT user_id, sum(CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) THEN 1 ELSE 0 END), "
     "max(last_used_at) FROM aitap_keys GROUP BY user_id"
 )
+_ROLE = "SELECT role FROM users WHERE id = ?"
 _SET_ROLE = "UPDATE users SET role = ? WHERE id = ?"
 _END_KEYS = "UPDATE aitap_keys SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL"
 
@@ -144,11 +145,16 @@ def add_user(
     return not back
 
 
-def set_role(database: Database, user_id: str, role: Role) -> None:
-    """Let this user see and do what the role allows; servers that run honour it within seconds."""
+def set_role(database: Database, user_id: str, role: Role) -> str | None:
+    """Let this user see and do what the role allows; servers that run honour it within seconds.
+
+    Gives the role they had; None where there is no such user.
+    """
     with transaction(database):
+        before = next((str(row[0]) for row in rows_of(database, _ROLE, (user_id,))), None)
         execute_many(database, _SET_ROLE, [(role, user_id)])
         changed(database)
+    return before
 
 
 def _check_name(username: str) -> None:

@@ -189,7 +189,9 @@ def test_who_sends_no_id_is_known_by_what_was_said_though_only_its_redacted_form
 def test_what_a_provider_says_went_wrong_is_redacted_before_it_is_cut() -> None:
     words = "x" * 4080 + f" ann@example.com {KEY}"
     error = dump({"type": "error", "error": {"type": "invalid", "message": words}})
-    found = record(MESSAGES, b"{}", error, status=400, environment=environment("minimal", redactor_of(("all",))))
+    found = record(
+        MESSAGES, b"{}", error, status=400, environment=environment("metadata+prompt", redactor_of(("all",)))
+    )
     assert found.error_message is not None
     assert found.error_message.endswith(" [redacted:email")
     assert found.metadata["redacted"]["error_message"] == {"anthropic_key": 1, "email": 1}

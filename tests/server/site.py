@@ -113,7 +113,7 @@ def served(url: str, confdir: Path, *, keys_needed: bool = False) -> Iterator[Si
     thread.start()
     site = Site(url, sockets[0].getsockname()[1])
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not server.started and thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert server.started
@@ -121,5 +121,5 @@ def served(url: str, confdir: Path, *, keys_needed: bool = False) -> Iterator[Si
     finally:
         site.close()
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()

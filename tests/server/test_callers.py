@@ -18,7 +18,7 @@ SESSIONS = f"{LISTS}/sessions"
 ANN, BEN = "ann", "ben"
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -16,7 +16,11 @@ schema = schemathesis.openapi.from_dict(document())
 
 
 @schema.parametrize()
-@hypothesis.settings(max_examples=40, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(
+    max_examples=hypothesis.settings.default.max_examples * 2 // 5,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 def test_every_answer_is_as_the_document_says(shared: Site, case: schemathesis.Case) -> None:
     """Status, content type, headers and body, of good questions and of bad ones; no question is a 5xx."""
     case.call_and_validate(base_url=f"http://127.0.0.1:{shared.port}", excluded_checks=EXCLUDED)

@@ -76,6 +76,23 @@ def test_pages_by_cursor_and_by_offset_are_the_list(site: Site, what: str, rows:
     assert site.list(what, offset=len(ids))[rows] == []
 
 
+@pytest.mark.parametrize(
+    ("what", "rows", "cursor"),
+    [("interceptions", "results", "after_id"), ("sessions", "sessions", "after_session_id")],
+)
+def test_pages_go_on_where_they_were_while_records_come_in(site: Site, what: str, rows: str, cursor: str) -> None:
+    """What was there when one began comes once, in its order; what is newer does not come."""
+    whole = [one["id"] for one in site.list(what)[rows]]
+    paged: list[str] = []
+    while page := site.list(what, limit=1, **({cursor: paged[-1]} if paged else {}))[rows]:
+        paged.append(page[0]["id"])
+        newer = sample.Story(1_796_000_000.0 + 100 * len(paged))
+        newer.call(prompt="news", client_session_id=f"news {len(paged)}")
+        sample.write(site.url, newer.records)
+    assert paged == whole
+    assert site.list(what)["count"] > len(whole)
+
+
 def test_sessions_sum_up_what_ended(site: Site) -> None:
     found = {session["id"]: session for session in site.list("sessions")["sessions"]}
     codex = found[sample.CODEX_SESSION]

@@ -56,7 +56,7 @@ def test_removing_revokes_the_keys_and_keeps_the_name(database: Database, writer
     for user in (ANN, ANN, BEN):
         create_key(database, user)
     writer.submit(interception())
-    assert writer.flush(10)
+    assert writer.flush(60)
     assert remove_user(database, ANN) == 2
     assert {key["user"]["username"]: key["state"] for key in list_keys(database)} == {"ann": "revoked", "ben": "live"}
     (record,) = list_interceptions(database, Filter(initiator_id=ANN), limit=10)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from aitap.server.pages.words import address
+from aitap.storage.audit import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,14 @@ class Asked:
     def is_admin(self) -> bool:
         """Whether users and keys may be changed."""
         return self.caller.role == "admin"
+
+    @property
+    def doer(self) -> Reader:
+        """The visitor, as the audit has them."""
+        who = self.caller.identity
+        return Reader(
+            user_id=who.user_id, api_key_id=who.api_key_id, address=self.caller.address, path=self.path, query=""
+        )
 
     def given(self, name: str) -> str:
         """The value of a parameter; empty where it was not given."""

@@ -10,6 +10,7 @@ from aitap.server.pages.asking import Asked, Moved, View
 from aitap.server.pages.words import address
 from aitap.server.parameters import uuid_of
 from aitap.server.problems import Problem, not_found
+from aitap.storage.administration import acting
 from aitap.storage.keys import create_key, end_key, find_key, list_keys
 from aitap.storage.users import ROLES, Role, UserError, add_user, find_user, list_users, remove_user, set_role
 
@@ -56,15 +57,13 @@ def add(database: Database, asked: Asked) -> View | Moved:
     form = asked.form
     username = form["username"].strip()
     known = find_user(database, username) if username else None
+    own_id = known["id"] if known else user_id(username)
+    named, role = _line(form["name"], "name"), _role(form["role"])
+    email = _line(form["email"], "email") or None
     try:
-        add_user(
-            database,
-            known["id"] if known else user_id(username),
-            username,
-            name=_line(form["name"], "name"),
-            email=_line(form["email"], "email") or None,
-            role=_role(form["role"]),
-        )
+        with acting(database, asked.doer) as act:
+            new = add_user(database, own_id, username, name=named, email=email, role=role)
+            act.note("user.add" if new else "user.restore", own_id, role=role)
     except UserError as error:
         return View("users.html", {**users(database, asked).values, "wrong": str(error)}, status=400)
     return Moved(address("/keys", {"user": username}))
@@ -74,7 +73,10 @@ def role(database: Database, asked: Asked) -> Moved:
     """``POST /users/{user_id}/role``."""
     user = _user(database, asked)
     _not_oneself(asked, user)
-    set_role(database, user["id"], _role(asked.form["role"]))
+    role = _role(asked.form["role"])
+    with acting(database, asked.doer) as act:
+        before = set_role(database, user["id"], role)
+        act.note("user.role", user["id"], role=role, before=before)
     return Moved("/users")
 
 
@@ -82,7 +84,9 @@ def remove(database: Database, asked: Asked) -> Moved:
     """``POST /users/{user_id}/remove``: let them in no more, and revoke their keys."""
     user = _user(database, asked)
     _not_oneself(asked, user)
-    remove_user(database, user["id"])
+    if not user["deleted"]:
+        with acting(database, asked.doer) as act:
+            act.note("user.remove", user["id"], keys=remove_user(database, user["id"]))
     return Moved("/users")
 
 
@@ -90,7 +94,9 @@ def bring_back(database: Database, asked: Asked) -> Moved:
     """``POST /users/{user_id}/restore``."""
     user = _user(database, asked)
     if user["deleted"]:
-        add_user(database, user["id"], user["username"])
+        with acting(database, asked.doer) as act:
+            add_user(database, user["id"], user["username"])
+            act.note("user.restore", user["id"])
     return Moved("/users")
 
 
@@ -123,7 +129,10 @@ def make_key(database: Database, asked: Asked) -> View:
     if form["days"] not in _DAYS:
         raise Problem(400, "This is no time after which a key can expire.")
     expires_at = time.time() + int(form["days"]) * _DAY if form["days"] else None
-    key, row = create_key(database, user["id"], name=_line(form["name"], "name"), expires_at=expires_at)
+    name = _line(form["name"], "name")
+    with acting(database, asked.doer) as act:
+        key, row = create_key(database, user["id"], name=name, expires_at=expires_at)
+        act.note("key.create", user["id"], key=row["id"], expires_at=row["expires_at"])
     values = {**keys(database, asked).values, "user": user, "made": {**row, "key": key}}
     return View("keys.html", values)
 
@@ -134,7 +143,9 @@ def revoke(database: Database, asked: Asked) -> Moved:
     key = find_key(database, key_id) if key_id else None
     if key is None:
         raise not_found("There is no such key.")
-    end_key(database, key["id"])
+    with acting(database, asked.doer) as act:
+        if end_key(database, key["id"]):
+            act.note("key.revoke", key["user_id"], key=key["id"])
     return Moved(address("/keys", {"user": key["user"]["username"] or key["user_id"]}))
 
 

@@ -47,9 +47,22 @@ ASSETS = _assets()
 """The style sheet and the script, by a name that says what is in them: original name and bytes."""
 
 
+_METHODS = frozenset(dir(dict))
+
+
+class _Environment(jinja2.Environment):
+    """Jinja's, which looks for an attribute of a dict before its item: most of what is shown are items of dicts."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """The same value, without an exception for each."""
+        if type(obj) is dict and attribute in obj and attribute not in _METHODS:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+    environment = _Environment(
         # Whatever the ending, and with nothing that could switch it off.
         autoescape=True,
         auto_reload=False,

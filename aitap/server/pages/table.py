@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from aitap.server.pages import (
+    audit_list,
     downloads,
     host_list,
     one_interception,
@@ -67,6 +68,7 @@ PAGES = (
     Page("/hosts", host_list.host_list, host_list.PARAMETERS),
     Page("/users", people.users, people.USER_PARAMETERS, for_admins=True),
     Page("/keys", people.keys, people.KEY_PARAMETERS, for_admins=True),
+    Page("/audit", audit_list.audit_list, audit_list.PARAMETERS, for_admins=True),
 )
 
 ACTIONS = (

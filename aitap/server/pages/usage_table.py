@@ -25,7 +25,7 @@ __all__ = ["PARAMETERS", "usage_asked_for", "usage_table"]
 
 PARAMETERS = ("by", "then", "days", *DAYS, *CHOSEN, "provider_name", "unpriced")
 
-_MOST = 1000
+_MOST = 250
 """Rows on the page; the download has all."""
 
 

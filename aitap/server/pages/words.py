@@ -124,6 +124,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": human.count,
     "cut": cut,
     "day_time": _day_time,
+    "done": human.done,
+    "done_with": human.done_with,
     "full": _full,
     "known": _known,
     "model_name": human.model_name,

@@ -14,6 +14,7 @@ import pytest
 from aitap.record import UserPrompt
 from tests.server.pages import company
 from tests.server.pages.conftest import STEPS
+from tests.server.pages.test_untrusted import EVIL, evil_site
 from tests.server.site import Site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -226,8 +227,53 @@ def test_without_the_script_everything_is_a_link(open_page: Open) -> None:
     assert set(page.locator("td[data-label=Client]").all_text_contents()) == {"Codex"}
 
 
+LONG = ("W" * 4000, "\u0645\u0631\u062d\u0628\u0627 " * 60, "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}" * 60)
+"""A word without an end, a script from right to left, and what is drawn as one sign."""
+
+
+def test_no_text_runs_or_breaks_a_page(browser: Any, tmp_path: Path) -> None:
+    """Nothing is executed, loaded, complained of, or wider than the screen."""
+    told: list[str] = []
+
+    def watched(site: Site, size: Any) -> Any:
+        page = browser.new_page(base_url=f"http://127.0.0.1:{site.port}", viewport=size)
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("dialog", lambda dialog: told.append(f"dialog {dialog.message}") or dialog.dismiss())
+        page.on("request", lambda request: None if f":{site.port}/" in request.url else told.append(request.url))
+        return page
+
+    with evil_site(tmp_path, (*EVIL, *LONG)) as site:
+        for size in (DESK, PHONE):
+            page = watched(site, size)
+            page.goto("/sessions")
+            sessions = [link.get_attribute("href") for link in page.locator("tbody td.prompt > a").all()]
+            assert len(sessions) == len(EVIL) + len(LONG)
+            page.goto(next(link for link in sessions if "WWWW" in link))
+            step = page.locator(".step .line a").first.get_attribute("href")
+            wide = ("/sessions", "/hosts", page.url, step)
+            for path in wide if size is DESK else (*wide, "/", "/usage?by=model&then=client", "/users", *sessions[:3]):
+                page.goto(path)
+                width = page.evaluate("document.documentElement.scrollWidth")
+                told += [f"{path} is {width} wide"] if width > size["width"] else []
+            page.close()
+    assert told == []
+
+
 MAIN = ("/?days=7", "/sessions", f"/session?id={company.NIGHT}", "/keys")
-OTHERS = ("/sessions?text=verify", "/usage?by=model&then=user", "/hosts", "/users", "/login", "/interception/")
+OTHERS = (
+    *(
+        "/sessions?text=verify",
+        "/usage?by=model&then=user",
+        "/hosts",
+        "/users",
+        "/audit",
+        "/login",
+        "/interception/",
+        "/nowhere",
+    ),
+)
 FEW = {"runOnly": ["color-contrast"]}
 """What dark has of its own."""
 
@@ -241,7 +287,8 @@ def test_axe_finds_nothing_serious(
     open_page: Open, look: str, size: Any, paths: tuple[str, ...], rules: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It takes its time for each element: a few rows have all that many have.
-    monkeypatch.setattr("aitap.server.pages.session_list.PAGE", 5)
+    for module in ("session_list", "audit_list"):
+        monkeypatch.setattr(f"aitap.server.pages.{module}.PAGE", 5)
     axe = _axe()
     page = open_page("/hosts", color_scheme=look, size=size)
     found = []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from aitap.access.identity import user_id
+from aitap.storage.audit import Readings, list_readings
 from aitap.storage.database import open_database
 from aitap.storage.keys import list_keys
 from aitap.storage.users import find_user
@@ -89,6 +90,42 @@ def test_a_role_is_set(site: Site, admin: Visitor) -> None:
         user = find_user(database, "hugo")
     assert user is not None
     assert user["role"] == "auditor"
+
+
+def test_every_change_is_on_record_and_admins_can_read_it(site: Site, admin: Visitor, arrive: Arrive) -> None:
+    """Who, what, to whom, from where and with which key; never the key that was made."""
+    kim = user_id("kim")
+    admin.post("/users", "/users", username="kim", role="user")
+    key = made_key(admin.post("/keys", "/keys", user=kim, name="laptop", days="30").text)
+    admin.post(f"/users/{kim}/role", "/users", role="auditor")
+    with site.database() as database:
+        [row] = list_keys(database, kim)
+        [doras] = list_keys(database, user_id("dora"))
+    admin.post(f"/keys/{row['id']}/revoke", "/keys")
+    admin.post(f"/users/{kim}/remove", "/users")
+    admin.post(f"/users/{kim}/remove", "/users?show=all")  # it was before
+    admin.post(f"/users/{kim}/restore", "/users?show=all")
+    assert admin.post(f"/users/{kim}/role", "/users", role="emperor").status_code == 400
+    with site.database() as database:
+        lines = list_readings(database, Readings(subject_id=kim))[::-1]
+    assert [line["action"] for line in lines] == [
+        *("user.add", "key.create", "user.role", "key.revoke", "user.remove", "user.restore"),
+    ]
+    told = {(line["reader"]["username"], line["api_key_id"], line["address"]) for line in lines}
+    assert told == {("dora", doras["id"], "127.0.0.1")}
+    assert lines[2]["path"] == f"/users/{kim}/role"
+    assert lines[2]["detail"] == {"role": "auditor", "before": "user"}
+    assert key not in str(lines)
+    page = admin.get("/audit", subject="kim")
+    assert page.count('data-label="To whom">kim</td>') == len(lines)
+    assert "role=auditor before=user" in page
+    assert "user.role" in page
+    assert "Nothing fits" in admin.get("/audit", subject="kim", action="group")
+    assert "is no page" not in admin.get("/audit", 400, action="x")
+    other = arrive(site)
+    other.sign_in(site.user("lena", "auditor"))
+    assert "for admins" in other.get("/audit", 403)
+    assert "/audit" not in other.get("/sessions")
 
 
 @pytest.mark.parametrize("what", ["remove", "role"])

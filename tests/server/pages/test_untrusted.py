@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from aitap.storage.users import add_user
 from aitap.storage.writer import Writer
 from tests.server.pages import company
 from tests.server.pages.conftest import Arrive, Visitor
-from tests.server.site import served
+from tests.server.site import Site, served
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -64,10 +65,10 @@ def dangers(page: str) -> list[str]:
     return elements.found
 
 
-def evil_records(now: float) -> list[Interception]:
+def evil_records(now: float, texts: Sequence[str] = EVIL) -> list[Interception]:
     """Each of these texts wherever a client or a model chooses the text."""
     records = []
-    for number, text in enumerate(EVIL):
+    for number, text in enumerate(texts):
         chain = company._Chain()
         asked = chain.say("user", now, {"type": "text", "text": text}, {"type": text, "x": text})
         answered = chain.say("assistant", now, {"type": "tool_call", "id": text, "name": text, "input": {text: text}})
@@ -103,25 +104,31 @@ def evil_records(now: float) -> list[Interception]:
     return records
 
 
-@pytest.fixture(scope="module")
-def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("evil")
+@contextlib.contextmanager
+def evil_site(folder: Path, texts: Sequence[str] = EVIL) -> Iterator[Site]:
+    """Pages on records of these texts."""
     url = f"sqlite:///{folder}/records.db"
     database = open_database(url, migrate=True)
     add_user(database, user_id("ann"), "ann", name=EVIL[0], email=EVIL[1])
     writer = Writer(database, flush_interval=0.01)
     writer.start()
-    for text in EVIL[:4]:
+    for text in (*texts[:4], *texts[len(EVIL) :]):
         writer.seen(
             HostSeen(host=text, mode="tunnelled", initiator_id=user_id("ann"), client=text, at=time.time(), error=text)
         )
-    for record in evil_records(time.time()):
+    for record in evil_records(time.time(), texts):
         assert writer.submit(record)
-        assert writer.flush(20)
+        assert writer.flush(60)
     assert writer.close()
     assert writer.stats.lost == 0
     database.close()
     with served(url, folder) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with evil_site(tmp_path_factory.mktemp("evil")) as site:
         yield site
 
 

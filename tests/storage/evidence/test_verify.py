@@ -12,7 +12,8 @@ from peewee import BlobField, BooleanField, Database, SqliteDatabase
 from aitap.prices.pricing import Prices
 from aitap.record import new_id
 from aitap.storage import contents, recovery, retention
-from aitap.storage.audit import remove_readings
+from aitap.storage.administration import acting
+from aitap.storage.audit import Reader, remove_readings
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
 from aitap.storage.evidence import form
 from aitap.storage.evidence.chain import cover, keep_evidence
@@ -22,7 +23,7 @@ from aitap.storage.fields import Json, Timestamp, Uuid, timestamp_text
 from aitap.storage.models import EvidenceBlock
 from aitap.storage.reprice import reprice
 from tests.storage.evidence.conftest import KEY, KEYS, Look
-from tests.storage.making import T0, Recording, interception, rows, tokens
+from tests.storage.making import ANN, BEN, T0, Recording, interception, rows, tokens
 
 TABLES = [form.RECORDS, *form.CHILDREN, form.MESSAGES, form.READINGS]
 MODELS = {
@@ -166,6 +167,15 @@ def test_a_chain_cut_off_is_found_by_a_checkpoint(sealed: Recording, look: Look,
     [problem] = look(checkpoint=checkpoint)
     assert problem.kind == "checkpoint"
     assert "cut off" in problem.text
+
+
+def test_an_act_of_administration_is_chained_like_a_reading(sealed: Recording, look: Look, database: Database) -> None:
+    doer = Reader(user_id=ANN, api_key_id=None, address="here", path="aitap users role", query="")
+    with acting(database, doer) as act:
+        act.note("user.role", BEN, role="admin", before="user")
+    assert look() == []
+    edit(database, "UPDATE aitap_audit SET detail = '{\"role\":\"user\"}' WHERE action = 'user.role'")
+    assert [problem.kind for problem in look()] == ["changed"]
 
 
 def test_a_checkpoint_is_signed(sealed: Recording, look: Look) -> None:

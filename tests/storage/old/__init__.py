@@ -62,6 +62,7 @@ def _value(table: str, name: str, kind: str, number: int) -> Any:
         "month": "2026-11",
         "kind_id": person + 1,
         "metadata": '{"n":1}',
+        "detail": '{"n":1}',
         "providers": '["anthropic"]',
         "models": '["model 0"]',
         "provider": "anthropic",
