@@ -1,9 +1,9 @@
 """Usage by day and by month: sums that the writer keeps, so that a year's report reads no interception.
 
 A row sums up the ended interceptions of one day or month (UTC, by their start), user, provider, model,
-client, purpose and kind of credential, in the transaction that stores them; days are there for all users
-together too. Rows outlive what they sum up: when
-retention takes the interceptions away, what they cost stays known, and says nothing of what they were about.
+client, purpose and kind of credential, in the transaction that stores them. Coarser sums stand beside
+(:data:`aitap.storage.usage_models.KEYS`). Rows outlive what they sum up: when retention takes the interceptions
+away, what they cost stays known, and says nothing of what they were about.
 """
 
 from __future__ import annotations
@@ -14,22 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 from aitap.storage.database import execute_many, question_marks, rows_of
 from aitap.storage.fields import timestamp_text
-from aitap.storage.usage_models import COUNTS, KINDS
+from aitap.storage.usage_models import COUNTS, KEYS, KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from peewee import Database
 
     from aitap.record import Interception
 
-__all__ = ["KEY", "SUMS", "Sums", "add", "add_ended", "add_stored", "sums_of_rows", "take_from_totals"]
+__all__ = ["KEY", "SUMS", "Sums", "add", "add_ended", "add_stored", "coarser", "sums_of_rows", "take_from_totals"]
 
 KEY = ("day", *KINDS)
 SUMS = COUNTS
 
 Key = tuple[str, ...]
 Sums = dict[Key, list[int]]
+
+
+_FINEST = "aitap_daily_usage"
 
 
 def _statement(table: str, *key: str) -> str:
@@ -40,9 +43,15 @@ def _statement(table: str, *key: str) -> str:
     )
 
 
-_ADD_DAY = _statement("aitap_daily_usage", *KEY)
-_ADD_MONTH = _statement("aitap_monthly_usage", "month", *KEY[1:])
-_ADD_TOTAL = _statement("aitap_daily_totals", "day", *KEY[2:])
+_ADD = {table: _statement(table, *key) for table, key in KEYS.items()}
+_OF_FINER = {
+    "aitap_monthly_usage": _FINEST,
+    "aitap_daily_totals": _FINEST,
+    "aitap_daily_models": "aitap_daily_totals",
+    "aitap_monthly_totals": "aitap_daily_totals",
+    "aitap_monthly_users": "aitap_monthly_usage",
+}
+"""Coarser sums, and which finer ones they are made of; those stand first."""
 _AT_ONCE = 500
 
 _ROUNDING = 5e-7
@@ -124,22 +133,40 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
 
 def add(database: Database, sums: Sums) -> None:
     """Add to what is stored; keys as in ``KEY``, sums as in ``SUMS``. Call it inside a transaction."""
-    months: Sums = {}
-    totals: Sums = {}
-    for (day, user, *rest), values in sums.items():
-        for coarser, key in ((months, (day[:7], user, *rest)), (totals, (day, *rest))):
-            so_far = coarser.get(key)
-            coarser[key] = list(values) if so_far is None else list(map(operator.add, so_far, values))
-    for statement, rows in ((_ADD_DAY, sums), (_ADD_MONTH, months), (_ADD_TOTAL, totals)):
-        if rows:
-            execute_many(database, statement, [(*key, *values) for key, values in rows.items()])
+    _add(database, sums, KEYS)
 
 
 def take_from_totals(database: Database, rows: Iterable[Sequence[Any]]) -> None:
     """Rows of ``aitap_daily_usage`` (``KEY``, then ``SUMS``) have been removed, with the user whose days they were."""
     size = len(KEY)
-    taken = [(row[0], *row[2:size], *(-value for value in row[size:])) for row in rows]
-    execute_many(database, _ADD_TOTAL, taken)
+    taken = {tuple(map(str, row[:size])): [-value for value in row[size:]] for row in rows}
+    _add(database, taken, [table for table, key in KEYS.items() if "initiator_id" not in key])
+
+
+def _add(database: Database, sums: Sums, tables: Container[str]) -> None:
+    if not sums:
+        return
+    found = {_FINEST: sums}
+    for table, finer in _OF_FINER.items():
+        found[table] = coarser(found[finer], KEYS[finer], KEYS[table])
+    for table, some in found.items():
+        if table in tables:
+            execute_many(database, _ADD[table], [(*key, *values) for key, values in some.items()])
+
+
+def coarser(sums: Sums, finer: tuple[str, ...], key: tuple[str, ...]) -> Sums:
+    """Sums told apart by ``finer``, by some of these columns alone; ``month`` where those have a ``day``."""
+    month = key.index("month") if "month" in key and "month" not in finer else None
+    places = [finer.index("day" if place == month else name) for place, name in enumerate(key)]
+    found: Sums = {}
+    for own, values in sums.items():
+        names = [own[place] for place in places]
+        if month is not None:
+            names[month] = names[month][:7]
+        kept = tuple(names)
+        so_far = found.get(kept)
+        found[kept] = values if so_far is None else list(map(operator.add, so_far, values))
+    return found
 
 
 def add_stored(database: Database, ids: Iterable[str], *, times: int = 1) -> None:

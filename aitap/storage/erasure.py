@@ -11,6 +11,7 @@ again and goes on where it stopped. Each slice is a transaction that leaves all 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,16 +20,19 @@ from uuid import uuid4
 import msgspec
 
 from aitap.storage import contents, daily, recovery
+from aitap.storage.administration import acting
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
 from aitap.storage.directory import changed
 from aitap.storage.evidence.chain import cover
 from aitap.storage.fields import timestamp_text
-from aitap.storage.retention import CHILDREN, take_away
+from aitap.storage.removal import CHILDREN, take_away
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from peewee import Database
+
+    from aitap.storage.audit import Reader
 
 __all__ = ["Erased", "erasable_session", "erasable_user", "erase_session", "erase_user"]
 
@@ -70,6 +74,7 @@ _OF_USER = (
     _Part("aitap_session_kinds", ("session_id", "initiator_id", "kind_id")),
     _Part("aitap_daily_usage", ("day", *_SUMS)),
     _Part("aitap_monthly_usage", ("month", *_SUMS)),
+    _Part("aitap_monthly_users", ("month", "initiator_id")),
     _Part("aitap_histories", ("digest", "initiator_id")),
     _Part("aitap_hosts", ("host", "mode", "provider", "provider_name", "initiator_id", "client", "client_address")),
     _Part("aitap_budget_notices", ("budget_id", "user_id", "since", "percent"), "user_id = ?"),
@@ -94,7 +99,7 @@ _OF_SESSION = (
 )
 _HISTORIES_OF = "DELETE FROM aitap_histories WHERE interception_id IN "
 _READ = "SELECT id, path FROM aitap_audit WHERE subject_id = ? LIMIT ?"
-_PSEUDONYM = "UPDATE aitap_audit SET subject_id = ?, path = ?, query = '' WHERE id = ?"
+_PSEUDONYM = "UPDATE aitap_audit SET subject_id = ?, path = ?, query = '', detail = NULL WHERE id = ?"
 _LOCK_OUT = "UPDATE aitap_keys SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL"
 _BUDGETS_CHANGED = "UPDATE aitap_changes SET version = version + 1 WHERE name = 'budgets'"
 
@@ -117,20 +122,26 @@ def erasable_session(database: Database, session_id: str, initiator_id: str) -> 
     return found
 
 
-def erase_user(database: Database, user_id: str) -> Iterator[Erased]:
+def erase_user(database: Database, user_id: str, doer: Reader | None = None) -> Iterator[Erased]:
     """Remove all that is a user's, step by step; each gives the state so far. Errors come as Peewee's.
 
-    For a process beside the proxy: it rests as long as it works.
+    For a process beside the proxy: it rests as long as it works. That ``doer`` did it is on record first, without
+    whose records they were.
     """
     so_far = Erased()
-    with transaction(database):
+    nobody = str(uuid4())
+    with contextlib.ExitStack() as stack:
+        if doer is None:
+            stack.enter_context(transaction(database))
+        else:
+            stack.enter_context(acting(database, doer)).note("records.erase", nobody)
         # Nothing new comes in by a key of theirs.
         execute_many(database, _LOCK_OUT, [(timestamp_text(time.time()), user_id)])
         changed(database)
     yield from _interceptions(database, so_far, _USER, (user_id,))
     for part in _OF_USER:
         yield from _rows(database, so_far, part, (user_id,))
-    yield from _pseudonymise(database, so_far, user_id)
+    yield from _pseudonymise(database, so_far, user_id, nobody)
     if not so_far.in_flight:
         for part in _LAST_OF_USER:
             yield from _rows(database, so_far, part, (user_id,))
@@ -140,9 +151,14 @@ def erase_user(database: Database, user_id: str) -> Iterator[Erased]:
     yield so_far
 
 
-def erase_session(database: Database, session_id: str, initiator_id: str) -> Iterator[Erased]:
+def erase_session(
+    database: Database, session_id: str, initiator_id: str, doer: Reader | None = None
+) -> Iterator[Erased]:
     """The same of one session. What it cost stays in the sums of its days, as with the retention."""
     so_far = Erased()
+    if doer is not None:
+        with acting(database, doer) as act:
+            act.note("records.erase", initiator_id, sessions=1)
     key = (session_id, initiator_id)
     yield from _interceptions(database, so_far, _SESSION, key)
     if not so_far.in_flight:
@@ -221,9 +237,8 @@ def _rows(database: Database, so_far: Erased, part: _Part, parameters: tuple[str
             return
 
 
-def _pseudonymise(database: Database, so_far: Erased, user_id: str) -> Iterator[Erased]:
-    """Lines of the audit name somebody who was nobody; a path loses its ids, a question goes."""
-    nobody = str(uuid4())
+def _pseudonymise(database: Database, so_far: Erased, user_id: str, nobody: str) -> Iterator[Erased]:
+    """Lines of the audit name somebody who was nobody; a path loses its ids, a question and what else is told go."""
     while True:
         with transaction(database):
             lines = rows_of(database, _READ, (user_id, _SLICE))

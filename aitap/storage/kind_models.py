@@ -50,12 +50,17 @@ class SessionKind(Table):
     interceptions = BigIntegerField(default=0)
     first_at = Timestamp()
     last_at = Timestamp()
+    active_at = Timestamp(null=True)
+    """The session's ``last_active_at``, by which lists of sessions are sorted."""
 
     class Meta:
         table_name = "aitap_session_kinds"
         primary_key = CompositeKey("session_id", "initiator_id", "kind_id")
         without_rowid = True
-        indexes = ((("kind_id", "last_at", "first_at"), False),)
+        indexes = (
+            (("kind_id", "last_at", "first_at"), False),
+            (("kind_id", "active_at"), False),
+        )
 
 
 class PrunedId(Table):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from peewee import OperationalError
@@ -26,11 +27,26 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception
 
-__all__ = ["COLUMNS", "Kinds", "add_ended", "add_stored", "recount", "taking_away"]
+__all__ = [
+    "COLUMNS",
+    "Days",
+    "Kinds",
+    "OfSessions",
+    "add_ended",
+    "add_stored",
+    "count_one",
+    "recount",
+    "subtract",
+    "taking_away",
+]
 
 COLUMNS = ("initiator_id", "provider", "provider_name", "model", "client")
 
 Key = tuple[str, str, str, str, str]
+Days = dict[tuple[int, int], int]
+"""How many by kind and day, which is counted from the epoch."""
+OfSessions = dict[tuple[str, str, int], tuple[int, str, str]]
+"""How many by session, user and kind, with the first and the last start."""
 
 _LIMIT = 50_000
 _ROUNDING = 5e-7
@@ -46,9 +62,11 @@ _ADD_DAY = (
     "INSERT INTO aitap_kind_days (kind_id, day, interceptions) VALUES (?, ?, ?) ON CONFLICT (kind_id, day) "
     "DO UPDATE SET interceptions = aitap_kind_days.interceptions + excluded.interceptions"
 )
+# Sessions are stored first; from then on they tell when they are active.
 _ADD_SESSION = (
-    "INSERT INTO aitap_session_kinds (session_id, initiator_id, kind_id, interceptions, first_at, last_at) "
-    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, initiator_id, kind_id) DO UPDATE SET "
+    "INSERT INTO aitap_session_kinds (session_id, initiator_id, kind_id, interceptions, first_at, last_at, active_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, (SELECT last_active_at FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?)) "
+    "ON CONFLICT (session_id, initiator_id, kind_id) DO UPDATE SET "
     "interceptions = aitap_session_kinds.interceptions + excluded.interceptions, "
     "first_at = CASE WHEN excluded.first_at < aitap_session_kinds.first_at "
     "THEN excluded.first_at ELSE aitap_session_kinds.first_at END, "
@@ -58,13 +76,15 @@ _ADD_SESSION = (
 _THIS = "session_id = ? AND initiator_id = ? AND kind_id = ?"
 _THEIRS = (
     "SELECT i.started_at FROM aibridge_interceptions i WHERE i.session_id = aitap_session_kinds.session_id "
-    "AND i.initiator_id = aitap_session_kinds.initiator_id AND i.kind_id = aitap_session_kinds.kind_id "
+    # By the index of sessions: a kind has many more.
+    "AND i.initiator_id = aitap_session_kinds.initiator_id AND i.kind_id + 0 = aitap_session_kinds.kind_id "
     "AND i.ended_at IS NOT NULL ORDER BY i.started_at"
 )
 _SUBTRACT_SESSION = f"UPDATE aitap_session_kinds SET interceptions = interceptions - ? WHERE {_THIS}"
-_SHORTEN_SESSION = (
-    f"UPDATE aitap_session_kinds SET first_at = ({_THEIRS} LIMIT 1), last_at = ({_THEIRS} DESC LIMIT 1) "
-    f"WHERE {_THIS} AND interceptions > 0"
+_SHORTEN_SESSION = tuple(
+    f"UPDATE aitap_session_kinds SET {name} = ({_THEIRS}{order} LIMIT 1) WHERE {_THIS} AND interceptions > 0 "
+    f"AND {name} {beyond} ?"
+    for name, order, beyond in (("first_at", "", ">="), ("last_at", " DESC", "<="))
 )
 _EMPTY_SESSION = f"DELETE FROM aitap_session_kinds WHERE {_THIS} AND interceptions <= 0"
 _EMPTY_DAY = "DELETE FROM aitap_kind_days WHERE kind_id = ? AND day = ? AND interceptions <= 0"
@@ -124,7 +144,7 @@ def add_ended(database: Database, records: Sequence[Interception], kinds: Sequen
                 found[2] = at
     _add_days(database, days)
     rows = [
-        (*key, int(count), timestamp_text(first), timestamp_text(last))
+        (*key, int(count), timestamp_text(first), timestamp_text(last), *key[:2])
         for key, (count, first, last) in sessions.items()
     ]
     execute_many(database, _ADD_SESSION, rows)
@@ -143,7 +163,7 @@ def add_stored(database: Database, ids: Sequence[str]) -> None:
     """Count stored interceptions; those still open do not count. Call it inside a transaction."""
     days, sessions = _stored(database, ids)
     _add_days(database, days)
-    execute_many(database, _ADD_SESSION, [(*key, *found) for key, found in sessions.items()])
+    execute_many(database, _ADD_SESSION, [(*key, *found, *key[:2]) for key, found in sessions.items()])
 
 
 @contextlib.contextmanager
@@ -151,20 +171,33 @@ def taking_away(database: Database, ids: Sequence[str]) -> Iterator[None]:
     """Take these stored interceptions out of the counts; the body deletes or changes them."""
     days, sessions = _stored(database, ids)
     yield
+    subtract(database, days, sessions)
+
+
+def subtract(database: Database, days: Days, sessions: OfSessions) -> None:
+    """Take what these interceptions counted for out of the counts; they are deleted or changed already."""
     _add_days(database, {key: -count for key, count in days.items()})
     execute_many(database, _EMPTY_DAY, list(days))
     execute_many(database, _SUBTRACT_SESSION, [(found[0], *key) for key, found in sessions.items()])
-    keys = list(sessions)
-    execute_many(database, _SHORTEN_SESSION, keys)
-    execute_many(database, _EMPTY_SESSION, keys)
+    execute_many(database, _EMPTY_SESSION, list(sessions))
+    shorten_first, shorten_last = _SHORTEN_SESSION
+    # What went began a session's span, or ended it, if it lies where the span does.
+    execute_many(database, shorten_first, [(*key, first) for key, (_, first, _) in sessions.items()])
+    execute_many(database, shorten_last, [(*key, last) for key, (_, _, last) in sessions.items()])
 
 
-def _stored(
-    database: Database, ids: Sequence[str]
-) -> tuple[dict[tuple[int, int], int], dict[tuple[str, str, int], tuple[int, str, str]]]:
+def count_one(days: Days, sessions: OfSessions, key: tuple[str, str, int], day: str, at: str) -> None:
+    """Count an interception of a session and kind that began on this day, at this moment."""
+    place = (key[2], _day_number(day))
+    days[place] = days.get(place, 0) + 1
+    before = sessions.get(key)
+    sessions[key] = (1, at, at) if before is None else (before[0] + 1, min(at, before[1]), max(at, before[2]))
+
+
+def _stored(database: Database, ids: Sequence[str]) -> tuple[Days, OfSessions]:
     """What stored interceptions count for: by kind and day, and by session and kind with their first and last start."""
-    days: dict[tuple[int, int], int] = {}
-    sessions: dict[tuple[str, str, int], tuple[int, str, str]] = {}
+    days: Days = {}
+    sessions: OfSessions = {}
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         for kind, session_id, initiator, day, count, first, last in rows_of(
@@ -182,6 +215,7 @@ def _stored(
     return days, sessions
 
 
+@lru_cache(maxsize=1024)
 def _day_number(day: str) -> int:
     return date.fromisoformat(day).toordinal() - _EPOCH
 
@@ -221,6 +255,11 @@ def recount(database: Database) -> None:
         "INSERT INTO aitap_session_kinds (session_id, initiator_id, kind_id, interceptions, first_at, last_at) "
         "SELECT i.session_id, i.initiator_id, i.kind_id, count(*), min(i.started_at), max(i.started_at) "
         "FROM aibridge_interceptions i WHERE i.ended_at IS NOT NULL GROUP BY 1, 2, 3",
+    )
+    rows_of(
+        database,
+        "UPDATE aitap_session_kinds SET active_at = (SELECT s.last_active_at FROM aitap_sessions s "
+        "WHERE s.session_id = aitap_session_kinds.session_id AND s.initiator_id = aitap_session_kinds.initiator_id)",
     )
     rows_of(
         database,

@@ -25,7 +25,14 @@ from aitap.storage.budget_models import Budget, BudgetNotice, Group, GroupMember
 from aitap.storage.evidence_models import Ending, EvidenceBlock, ExportCursor
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
 from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionKind
-from aitap.storage.usage_models import DailyTotal, DailyUsage, MonthlyUsage
+from aitap.storage.usage_models import (
+    DailyModel,
+    DailyTotal,
+    DailyUsage,
+    MonthlyTotal,
+    MonthlyUsage,
+    MonthlyUser,
+)
 
 __all__ = [
     "CONTENTS",
@@ -34,6 +41,7 @@ __all__ = [
     "Budget",
     "BudgetNotice",
     "Change",
+    "DailyModel",
     "DailyTotal",
     "DailyUsage",
     "Ending",
@@ -51,7 +59,9 @@ __all__ = [
     "LooseMessage",
     "Message",
     "ModelThought",
+    "MonthlyTotal",
     "MonthlyUsage",
+    "MonthlyUser",
     "ProxyRun",
     "PrunedId",
     "Reading",
@@ -330,6 +340,9 @@ MODELS: tuple[type[Any], ...] = (
     DailyUsage,
     MonthlyUsage,
     DailyTotal,
+    MonthlyTotal,
+    DailyModel,
+    MonthlyUser,
     History,
     ProxyRun,
     Host,
@@ -349,6 +362,9 @@ Interception.add_index(
 )
 Interception.add_index(
     Interception.index(Interception.started_at, where=SQL(HAS_CONTENTS), name="aibridge_interceptions_contents")
+)
+Interception.add_index(
+    SQL("CREATE INDEX aibridge_interceptions_id_end ON aibridge_interceptions (substr(CAST(id AS TEXT), 33))")
 )
 for _column in CONTENTS:
     Interception.add_index(getattr(Interception, _column), where=SQL(f"{_column} IS NOT NULL"))

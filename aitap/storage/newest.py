@@ -3,7 +3,8 @@
 What a filter finds may be nearly everything or three rows in ten million. First a bounded look at the newest
 starts of all: it is enough where matches are not rare. Else the newest of each kind that matches are put
 together, from the index of (kind, start) alone; a kind is read further only as long as it can still have a row
-on the page. Both give a moment: the page is what matches and began then or later.
+on the page. Both give a moment: the page is what matches and began then or later. Sessions are found in the same
+way, by the moments at which they were active (:mod:`aitap.storage.newest_sessions`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
 
     from aitap.storage.filters import Filter
 
-__all__ = ["Reach", "reach"]
+__all__ = ["INTERCEPTIONS", "Listed", "Reach", "reach", "reach_by_kind"]
 
 _WINDOW = 2000
 """So many starts are looked at first; for larger pages some more."""
 _AT_ONCE = 200
-_BY_KIND = "(SELECT {kind} AS kind_id, started_at FROM aibridge_interceptions WHERE kind_id = {kind}{times} "
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What is listed by kind and time."""
+
+    table: str
+    at: str
+    """The column by which it is sorted. There is an index of ``kind_id`` and this."""
+
+
+INTERCEPTIONS = Listed("aibridge_interceptions", "started_at")
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -36,6 +47,8 @@ class Reach(msgspec.Struct, frozen=True):
     """At least as many rows as were wanted match and began at this moment or later, or all that match did."""
     kinds: list[int] | None
     """The kinds that have such rows; None where they are so many that all rows since are to be looked at."""
+    is_all: bool = False
+    """Whether nothing that matches is older."""
 
 
 def reach(database: Database, filter: Filter, *, after: str | None, before: str | None, wanted: int) -> Reach | None:
@@ -63,16 +76,23 @@ def reach(database: Database, filter: Filter, *, after: str | None, before: str 
     ).fetchone()
     if found is not None:
         return Reach(since=found[0], kinds=None)
-    return _by_kind(database, (theirs, named), (times, span), wanted)
+    return _by_kind(database, INTERCEPTIONS, (theirs, named), (times, span), wanted)
+
+
+def reach_by_kind(
+    database: Database, listed: Listed, filter: Filter, *, before: str | None, wanted: int
+) -> Reach | None:
+    """The same of anything that is listed, from the index of kinds alone, whatever the filter's times."""
+    kinds = database.get_sql_context().parse(Kind.select(Kind.id).where(*kind_conditions(filter)))
+    times = ("", []) if before is None else (f" AND {listed.at} <= {database.param}", [before])
+    return _by_kind(database, listed, kinds, times, wanted)
 
 
 def _by_kind(
-    database: Database, kinds: tuple[str, list[Any]], times: tuple[str, list[str]], wanted: int
+    database: Database, listed: Listed, kinds: tuple[str, list[Any]], times: tuple[str, list[str]], wanted: int
 ) -> Reach | None:
     theirs, named = kinds
-    one = (
-        f"SELECT i.started_at FROM aibridge_interceptions i WHERE i.kind_id = k.id{times[0]} ORDER BY i.started_at DESC"
-    )
+    one = f"SELECT i.{listed.at} FROM {listed.table} i WHERE i.kind_id = k.id{times[0]} ORDER BY i.{listed.at} DESC"
     rows = database.execute_sql(f"SELECT k.id, ({one} LIMIT 1) FROM ({theirs}) AS k", (*times[1], *named)).fetchall()
     heads = sorted(((at, kind) for kind, at in rows if at is not None), reverse=True)
     if not heads:
@@ -90,8 +110,8 @@ def _by_kind(
         open_ = [kind for kind, at in last.items() if at > since or not enough]
         if not open_:
             kinds_there = [kind for at, kind in heads if at >= since]
-            return Reach(since=since, kinds=kinds_there)
-        for kind, starts in _further(database, {kind: last[kind] for kind in open_}, times, chunk).items():
+            return Reach(since=since, kinds=kinds_there, is_all=not enough)
+        for kind, starts in _further(database, listed, {kind: last[kind] for kind in open_}, times, chunk).items():
             found += starts
             if len(starts) < chunk:
                 del last[kind]
@@ -101,16 +121,30 @@ def _by_kind(
 
 
 def _further(
-    database: Database, last: dict[int, str], times: tuple[str, list[str]], count: int
+    database: Database, listed: Listed, last: dict[int, str], times: tuple[str, list[str]], count: int
 ) -> dict[int, list[str]]:
     """Of each of these kinds the starts before the last that is known, ``count`` at most, newest first."""
     found: dict[int, list[str]] = {kind: [] for kind in last}
-    listed = list(last)
     # Of starts that are equal one will do: it is only for how far back they go.
-    before = f" AND started_at < {database.param} ORDER BY started_at DESC LIMIT {count})"
-    for begin in range(0, len(listed), _AT_ONCE):
-        some = listed[begin : begin + _AT_ONCE]
-        parts = [f"SELECT * FROM {_BY_KIND.format(kind=kind, times=times[0])}{before} AS k{kind}" for kind in some]
+    rest = f"{times[0]} AND {listed.at} < {database.param} ORDER BY {listed.at} DESC LIMIT {count}"
+    kinds = list(last)
+    for begin in range(0, len(kinds), _AT_ONCE):
+        some = kinds[begin : begin + _AT_ONCE]
+        if database.param != "?":
+            # To plan so many parts would take PostgreSQL longer than all else.
+            for kind, at in database.execute_sql(
+                f"SELECT k.kind, s.at FROM unnest(%s::int[], %s::timestamptz[]) AS k(kind, last) CROSS JOIN LATERAL "
+                f"(SELECT {listed.at} AS at FROM {listed.table} WHERE kind_id = k.kind{times[0]} "
+                f"AND {listed.at} < k.last ORDER BY {listed.at} DESC LIMIT {count}) AS s",
+                (some, [last[kind] for kind in some], *times[1]),
+            ):
+                found[kind].append(at)
+            continue
+        parts = [
+            f"SELECT * FROM (SELECT {kind} AS kind_id, {listed.at} FROM {listed.table} WHERE kind_id = {kind}{rest}) "
+            f"AS k{kind}"
+            for kind in some
+        ]
         values = [value for kind in some for value in (*times[1], last[kind])]
         for kind, at in database.execute_sql(" UNION ALL ".join(parts), values):
             found[kind].append(at)

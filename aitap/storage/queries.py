@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from peewee import OP, SQL, Database, Expression, SqliteDatabase, Tuple, fn
 
+from aitap.storage.bulk import Bulk, as_dict
 from aitap.storage.counts import (
     count_interceptions,
     distinct_clients,
@@ -22,10 +23,12 @@ from aitap.storage.counts import (
     distinct_provider_names,
     distinct_providers,
 )
+from aitap.storage.database import rows_of
 from aitap.storage.fields import is_uuid, timestamp_text
 from aitap.storage.filters import Filter, conditions, kind_conditions, where
 from aitap.storage.models import Interception, Kind, Session
 from aitap.storage.newest import reach
+from aitap.storage.newest_sessions import Place, newest_sessions
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
 from aitap.storage.session_filters import count_sessions, session_conditions, unindexed
 from aitap.storage.threads import session_threads
@@ -52,14 +55,19 @@ __all__ = [
     "list_sessions",
     "recent_ids",
     "session_query",
+    "sessions_at",
     "sessions_of",
-    "sessions_with",
     "snapshot",
 ]
 
 _PAGE = 200
-_WHOLE_PAGE = 500
 _SHORTEST = 4
+
+# An index has the last four digits, of which a few hundred in ten million are the same.
+_BY_END = (
+    "SELECT id FROM aibridge_interceptions WHERE substr(CAST(id AS TEXT), 33) = ? "
+    "AND substr(CAST(id AS TEXT), CAST(? AS INTEGER)) = ? LIMIT 2"
+)
 
 
 class QueryError(Exception):
@@ -131,22 +139,7 @@ def _page_of_kinds(database: Database, filter: Filter, cursor: Any, wanted: int)
 
 def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
     """All interceptions, oldest first. What is written meanwhile is among them unless it is in a :func:`snapshot`."""
-    last: tuple[Any, Any] | None = None
-    started_at, id_ = INTERCEPTION.names.index("started_at"), INTERCEPTION.names.index("id")
-    while True:
-        found = conditions(filter)
-        if last is not None:
-            # The first is what an index is asked.
-            found.append(Interception.started_at >= last[0])
-            found.append(Tuple(Interception.started_at, Interception.id) > Tuple(*last))
-        query = where(Interception.select(*INTERCEPTION.fields), found)
-        rows = database.execute(
-            query.order_by(Interception.started_at, Interception.id).limit(_WHOLE_PAGE),
-        ).fetchall()
-        yield from whole(database, rows)
-        if len(rows) < _WHOLE_PAGE:
-            return
-        last = (rows[-1][started_at], rows[-1][id_])
+    return map(as_dict, Bulk(database).all(filter))
 
 
 def get_interceptions(database: Database, ids: list[str]) -> list[dict[str, Any]]:
@@ -180,7 +173,7 @@ def get_interception(database: Database, id_or_part: str) -> dict[str, Any] | No
     if not found:
         # Ids begin with the time, so their ends tell neighbours apart: tables show those.
         ending = text if "-" in text else _dashed(digits.rjust(32, "_")).lstrip("_-")
-        found = _ids(database, fn.SUBSTR(Interception.id.cast("TEXT"), 37 - len(ending)) == ending)
+        found = [str(row[0]) for row in rows_of(database, _BY_END, (digits[-_SHORTEST:], 37 - len(ending), ending))]
     if len(found) > 1:
         raise QueryError(f"several interceptions match {id_or_part!r}: give more of the id")
     return get_interceptions(database, found)[0] if found else None
@@ -203,10 +196,15 @@ _ORDER = (Session.last_active_at, Session.session_id, Session.initiator_id)
 def session_query(database: Database, filter: Filter) -> Any:
     """The rows of the sessions that a filter means, in no order yet; :func:`sessions_of` makes dicts of them."""
     first = Interception.alias("first")
+    # By the moment, which an index tells: else all interceptions of each session would be looked at.
     metadata = (
         first.select(first.metadata)
-        .where((first.session_id == Session.session_id) & (first.initiator_id == Session.initiator_id))
-        .order_by(first.started_at, first.id)
+        .where(
+            first.session_id == Session.session_id,
+            first.initiator_id == Session.initiator_id,
+            first.started_at == Session.started_at,
+        )
+        .order_by(first.id)
         .limit(1)
     )
     return where(Session.select(*_SESSION.fields, metadata), session_conditions(database, filter))
@@ -245,7 +243,7 @@ def list_sessions(
     before. Raises :class:`QueryError` where there is none such, or several users have one. ``offset`` leaves
     out so many of those last active.
     """
-    query = where(Session.select(Session.session_id, Session.initiator_id), session_conditions(database, filter))
+    after: Place | None = None
     if after_id is not None:
         cursors = Session.select(*_ORDER).where(Session.session_id == after_id)
         if filter.initiator_id is not None and is_uuid(filter.initiator_id):
@@ -255,17 +253,22 @@ def list_sessions(
             raise QueryError(f"after_id: session {after_id!r} not found")
         if len(found) > 1:
             raise QueryError(f"after_id: several users have a session {after_id!r}: name the initiator")
-        query = query.where(Tuple(*_ORDER) < Tuple(*found[0]))
-    order = [column.desc() for column in _ORDER]
-    query = query.order_by(*order).limit(limit)
-    if offset:
-        query = query.offset(offset)
-    return sessions_of(database, database.execute(sessions_with(database, query).order_by(*order)).fetchall())
+        after = found[0]
+    return sessions_of(
+        database,
+        sessions_at(database, newest_sessions(database, filter, limit=limit, after=after, offset=offset)),
+    )
 
 
-def sessions_with(database: Database, keys: Any) -> Any:
-    """The rows of the sessions that a query gives the keys of: all else of them is read of those alone, in no order."""
-    return session_query(database, Filter()).where(Tuple(Session.session_id, Session.initiator_id).in_(keys))
+def sessions_at(database: Database, places: list[Place]) -> list[Any]:
+    """The rows of the sessions at these places, in their order; all but these three of them is read of those alone."""
+    found: dict[tuple[str, str], Any] = {}
+    for begin in range(0, len(places), _PAGE):
+        some = [session_id for _, session_id, _ in places[begin : begin + _PAGE]]
+        for row in database.execute(session_query(database, Filter()).where(Session.session_id.in_(some))):
+            found[row[0], str(row[1])] = row
+    # What retention takes meanwhile is not there any more.
+    return [found[key] for _, *key_ in places if (key := (key_[0], key_[1])) in found]
 
 
 def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from aitap.storage import queries
 from aitap.storage.database import question_marks, rows_of
 from aitap.storage.fields import Timestamp, is_uuid
 from aitap.storage.models import Session
+from aitap.storage.newest_sessions import newest_sessions
 from aitap.storage.rows import TOKEN_COUNTERS, Shape
 from aitap.storage.text_matching import like_condition, like_values
 
@@ -130,6 +131,11 @@ class _Listing:
         self._descending = descending
 
     def rows(self, limit: int, after: Cursor | None) -> list[Any]:
+        if self._column is Session.last_active_at and self._descending:
+            place = None if after is None else (str(after.value), after.session_id, after.initiator_id)
+            return queries.sessions_at(
+                self._database, newest_sessions(self._database, self._filter, limit=limit, after=place)
+            )
         order = (self._column, Session.session_id, Session.initiator_id)
         query = queries.session_query(self._database, self._filter)
         if after is not None:

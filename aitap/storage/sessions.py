@@ -2,13 +2,12 @@
 
 A row sums up the ended interceptions of one (session, initiator). Summing does not depend on order: a
 batch is summed in memory, merged with the stored rows and written back in the batch's own transaction.
-:func:`taking_away` is the reverse. :func:`rebuild` makes a row anew from the tables, for the few cases
+What goes is taken out by :func:`subtract`. :func:`rebuild` makes a row anew from the tables, for the few cases
 where an end was not what it seemed.
 """
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,13 +16,13 @@ from aitap.storage.database import execute_many, question_marks, rows_of
 from aitap.storage.fields import json_text, timestamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from peewee import Database
 
     from aitap.record import Interception
 
-__all__ = ["add_ended", "rebuild", "taking_away"]
+__all__ = ["Key", "Share", "add_ended", "rebuild", "subtract"]
 
 Key = tuple[str, str]
 """Session id, initiator id."""
@@ -90,6 +89,8 @@ _WRITE = (
     f"VALUES {question_marks(len(_COLUMNS) + 2)} "
     f"ON CONFLICT (session_id, initiator_id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in _COLUMNS)}"
 )
+_MOVE = "UPDATE aitap_session_kinds SET active_at = ? WHERE session_id = ? AND initiator_id = ?"
+"""A session moves in lists: its kinds (:mod:`aitap.storage.kinds`) say so too."""
 _DELETE = "DELETE FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?"
 
 
@@ -147,10 +148,13 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
     for record in records:
         groups.setdefault((record.session_id, record.initiator_id), []).append(record)
     sums = {key: _summary(group) for key, group in groups.items()}
+    moved: list[Key] = []
     for key, stored in _stored(database, [session for session, _ in sums]):
         if key in sums:
             sums[key].merge(stored)
-    _store(database, sums)
+            if sums[key].last_active_at != stored.last_active_at:
+                moved.append(key)
+    _store(database, sums, moved)
 
 
 def _stored(database: Database, session_ids: list[str]) -> Iterable[tuple[Key, _Summary]]:
@@ -165,13 +169,14 @@ def _names(stored: Any) -> set[str]:
     return set(msgspec.json.decode(stored) if isinstance(stored, str) else stored)
 
 
-def _store(database: Database, sums: dict[Key, _Summary]) -> None:
+def _store(database: Database, sums: dict[Key, _Summary], moved: Iterable[Key]) -> None:
     rows = [
         (*key, s.client, json_text(sorted(s.providers)), json_text(sorted(s.models)), *msgspec.structs.astuple(s)[3:])
         for key, s in sums.items()
     ]
     if rows:
         execute_many(database, _WRITE, rows)
+    execute_many(database, _MOVE, [(sums[key].last_active_at, *key) for key in moved])
 
 
 _THREADS = "coalesce(sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END), 0)"
@@ -183,27 +188,25 @@ _TOKENS = ", ".join((*(f"coalesce(sum(c.{name}), 0)" for name in (*_COUNTERS, "c
 # A person typed it: neither the client for itself, nor a model for its sub-agent.
 _TYPED = "i.purpose = 'conversation' AND (i.metadata IS NULL OR json_extract(i.metadata, '$.agent') IS NULL)"
 
-_SHARES = (
-    (("interceptions", "threads", "errors"), f"count(*), {_THREADS}, {_ERRORS} FROM aibridge_interceptions i", ""),
-    (
-        (*_COUNTERS, "cost_micros", "unpriced"),
-        f"{_TOKENS} FROM aibridge_token_usages c JOIN aibridge_interceptions i ON i.id = c.interception_id",
-        "",
-    ),
-    (
-        ("tool_calls",),
-        "count(*) FROM aibridge_tool_usages c JOIN aibridge_interceptions i ON i.id = c.interception_id",
-        "",
-    ),
-    (
-        ("prompts",),
-        "count(*) FROM aibridge_user_prompts c JOIN aibridge_interceptions i ON i.id = c.interception_id",
-        f"AND {_TYPED}",
-    ),
-)
-_SHARED = tuple(name for names, _, _ in _SHARES for name in names)
+
+class Share(msgspec.Struct, gc=False):
+    """What some interceptions of a session come to; fields are columns."""
+
+    interceptions: int = 0
+    threads: int = 0
+    prompts: int = 0
+    tool_calls: int = 0
+    errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    unpriced: int = 0
+    cost_micros: int = 0
+
+
 _SUBTRACT = (
-    f"UPDATE aitap_sessions SET {', '.join(f'{name} = {name} - ?' for name in _SHARED)} "
+    f"UPDATE aitap_sessions SET {', '.join(f'{name} = {name} - ?' for name in Share.__struct_fields__)} "
     "WHERE session_id = ? AND initiator_id = ?"
 )
 _REST = (
@@ -221,25 +224,21 @@ _QUIET = (
     "UPDATE aitap_sessions SET last_prompt = NULL, last_active_at = started_at "
     "WHERE session_id = ? AND initiator_id = ? AND prompts = 0"
 )
+_MOVE_QUIET = (
+    "UPDATE aitap_session_kinds SET active_at = (SELECT s.last_active_at FROM aitap_sessions s WHERE s.session_id = "
+    "aitap_session_kinds.session_id AND s.initiator_id = aitap_session_kinds.initiator_id) "
+    "WHERE session_id = ? AND initiator_id = ?"
+)
 
 
-@contextlib.contextmanager
-def taking_away(database: Database, ids: Sequence[str]) -> Iterator[None]:
-    """Take these ended interceptions, the oldest of their sessions, out of them; the body deletes them.
+def subtract(database: Database, shares: dict[Key, Share]) -> None:
+    """Take ended interceptions, the oldest of their sessions, out of them; they are deleted already.
 
     Work does not grow with the sessions. For that price a session goes on naming a provider or model
     that only its older part used.
     """
-    shares: dict[Key, dict[str, int]] = {}
-    those = question_marks(len(ids))
-    for names, what, condition in _SHARES:
-        sql = f"SELECT i.session_id, i.initiator_id, {what} WHERE i.id IN {those} {condition} GROUP BY 1, 2"
-        for session_id, initiator_id, *counts in rows_of(database, sql, ids):
-            shares.setdefault((session_id, initiator_id), {}).update(zip(names, counts, strict=True))
-    yield
-    rows = [(*(share.get(name, 0) for name in _SHARED), *key) for key, share in shares.items()]
-    execute_many(database, _SUBTRACT, rows)
-    for sql in (_DELETE_EMPTY, _SHORTEN, _QUIET):
+    execute_many(database, _SUBTRACT, [(*msgspec.structs.astuple(share), *key) for key, share in shares.items()])
+    for sql in (_DELETE_EMPTY, _SHORTEN, _QUIET, _MOVE_QUIET):
         execute_many(database, sql, list(shares))
 
 
@@ -301,4 +300,4 @@ def rebuild(database: Database, keys: Iterable[Key]) -> None:
             unpriced,
             cost,
         )
-        _store(database, {key: summary})
+        _store(database, {key: summary}, [key])

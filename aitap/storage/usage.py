@@ -8,22 +8,29 @@ of a day, is summed from the interceptions, as far as retention has left them.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from operator import add
 from typing import TYPE_CHECKING, Any, Literal
 
-from aitap.storage.daily import KEY, SUMS, Sums, sums_of_rows
+from aitap.storage.daily import KEY, SUMS, coarser, sums_of_rows
 from aitap.storage.database import rows_of
 from aitap.storage.fields import is_uuid, timestamp_text
 from aitap.storage.rows import initiators
+from aitap.storage.usage_models import KEYS, KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from peewee import Database
 
     from aitap.storage.filters import Filter
 
 __all__ = ["BY", "names_of", "usage"]
+
+Key = tuple[str, ...]
+Part = Mapping[Key, Sequence[int]]
+"""Sums by key, of a part of what is asked for."""
 
 
 def _week(day: str) -> str:
@@ -47,10 +54,10 @@ BY = (*_COLUMNS, *_SPANS)
 """What usage can be told by: ``user``, ``model``, ``client``, ...; ``day``, ``week`` (ISO 8601), ``month``, ``year``,
 all in UTC."""
 
-_TABLES = {"day": "aitap_daily_usage", "month": "aitap_monthly_usage"}
-_TOTALS = "aitap_daily_totals"
-"""Days of all users, for who neither asks for one nor by them."""
-_COUNTERS = SUMS[SUMS.index("input_tokens") : SUMS.index("cost_micros")]
+_TABLES = {key: table for table, key in KEYS.items()}
+_FILTERED = ("initiator_id", "provider", "provider_name", "model", "client")
+_UNTOLD = dict.fromkeys(SUMS[SUMS.index("input_tokens") : SUMS.index("cost_micros")])
+_COST, _COUNTED = SUMS.index("cost_micros"), SUMS.index("input_tokens")
 _MIDNIGHT = time(tzinfo=UTC)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 """No record is from outside; within, a day can be added."""
@@ -76,67 +83,75 @@ def usage(database: Database, filter: Filter, by: Sequence[str]) -> tuple[list[d
     and ``unpriced`` (responses) say how much is missing from what is told. What was used when comes in the order
     of time, else the dearest and largest first.
     """
-    columns = tuple(dict.fromkeys("day" if name in _SPANS else _COLUMNS[name] for name in by))
-    daily = "day" in by or "week" in by
-    names = [(by.index(name), named) for name, named in {**_SPANS, "client": _client}.items() if name in by]
-    places = [columns.index("day" if name in _SPANS else _COLUMNS[name]) for name in by]
-    found: Sums = {}
-    for part in _parts(database, filter, columns, daily=daily):
-        for key, sums in part.items():
-            values = [key[place] for place in places]
-            for place, named in names:
-                values[place] = named(values[place])
-            _add(found.setdefault(tuple(values), [0] * len(SUMS)), sums)
-    total = [0] * len(SUMS)
-    for sums in found.values():
-        _add(total, sums)
+    span = "day" if "day" in by or "week" in by else "month"
+    columns = tuple(dict.fromkeys(span if name in _SPANS else _COLUMNS[name] for name in by))
+    found: dict[Key, Sequence[int]] = {}
+    name_of = _naming(by, columns, span)
+    for part in _parts(database, filter, columns, daily=span == "day"):
+        for own, sums in part.items():
+            key = name_of(own) if name_of else own
+            so_far = found.get(key)
+            found[key] = sums if so_far is None else tuple(map(add, so_far, sums))
+    total = list(map(sum, zip(*found.values(), strict=True))) or [0] * len(SUMS)
     first = [by.index(name) for name in _SPANS if name in by]
-    ordered = sorted(found.items(), key=lambda item: ([item[0][place] for place in first], *_size(item[1]), item[0]))
-    return _named(database, by, ordered), _told(total)
+    ordered = sorted(found.items(), key=lambda item: (*(item[0][place] for place in first), *_size(item[1]), item[0]))
+    return _named(database, by, ordered), _told(SUMS, total)
 
 
-def _add(sums: list[int], more: Sequence[int]) -> None:
-    for place, value in enumerate(more):
-        sums[place] += value
+def _naming(by: Sequence[str], columns: tuple[str, ...], span: str) -> Callable[[Key], Key] | None:
+    """What makes the values of ``by`` of those of ``columns``; None where they are the same already."""
+    places = [columns.index(span if name in _SPANS else _COLUMNS[name]) for name in by]
+    names = [
+        (by.index(name), named) for name, named in {**_SPANS, "client": _client}.items() if name in by and name != span
+    ]
+    if not names and places == list(range(len(columns))):
+        return None
+
+    def name_of(own: Key) -> Key:
+        values = [own[place] for place in places]
+        for place, named in names:
+            values[place] = named(values[place])
+        return tuple(values)
+
+    return name_of
 
 
-def _size(sums: list[int]) -> tuple[int, int, int]:
-    named = dict(zip(SUMS, sums, strict=True))
-    return -named["cost_micros"], -sum(named[name] for name in _COUNTERS), -named["interceptions"]
+def _size(sums: Sequence[int]) -> tuple[int, int, int]:
+    """By which the dearest and largest come first."""
+    return -sums[_COST], -(sums[_COUNTED] + sums[_COUNTED + 1] + sums[_COUNTED + 2] + sums[_COUNTED + 3]), -sums[0]
 
 
-def _told(sums: list[int]) -> dict[str, Any]:
-    told: dict[str, Any] = dict(zip(SUMS, sums, strict=True))
-    if not told["usages"]:
-        told |= dict.fromkeys(_COUNTERS)
-    if told["usages"] == told["unpriced"]:
+def _told(names: Sequence[str], values: Iterable[Any]) -> dict[str, Any]:
+    """A row with these values, the sums among them."""
+    told = dict(zip(names, values, strict=True))
+    usages = told["usages"]
+    if not usages:
+        told |= _UNTOLD
+    if usages == told["unpriced"]:
         told["cost_micros"] = None
     return told
 
 
-def _named(
-    database: Database, by: Sequence[str], rows: list[tuple[tuple[str, ...], list[int]]]
-) -> list[dict[str, Any]]:
+def _named(database: Database, by: Sequence[str], rows: list[tuple[Key, Sequence[int]]]) -> list[dict[str, Any]]:
     people: dict[str, dict[str, Any]] = {}
     if "user" in by:
         place = by.index("user")
         people = initiators(database, {key[place]: None for key, _ in rows})
-    named = []
-    for key, sums in rows:
-        row: dict[str, Any] = dict(zip(by, key, strict=True))
-        if "user" in row:
+    names = (*by, *SUMS)
+    named = [_told(names, (*key, *sums)) for key, sums in rows]
+    if "user" in by:
+        for row in named:
             row["user"] = people[row["user"]]
-        named.append(row | _told(sums))
     return named
 
 
 # --- where it comes from
 
 
-def _parts(database: Database, filter: Filter, columns: tuple[str, ...], *, daily: bool) -> Iterator[Sums]:
+def _parts(database: Database, filter: Filter, columns: tuple[str, ...], *, daily: bool) -> Iterator[Part]:
     """The sums by these columns, from days that are wholly meant and from the interceptions of others.
 
-    ``day`` among the columns may be a month, unless it shall be told ``daily``.
+    Whole months do, unless it shall be told ``daily``.
     """
     if filter.initiator_id is not None and not is_uuid(filter.initiator_id):
         return
@@ -177,7 +192,7 @@ def _day_from(moment: datetime) -> date:
 
 def _of_months(
     database: Database, filter: Filter, columns: tuple[str, ...], first: date | None, last: date | None
-) -> Iterator[Sums]:
+) -> Iterator[Part]:
     """Whole months, and the days before the first and after the last of them."""
     day = timedelta(days=1)
     begin = None if first is None else _month_from(first)
@@ -203,35 +218,46 @@ def _of_spans(
     columns: tuple[str, ...],
     span: Literal["day", "month"],
     days: tuple[date | None, date | None],
-) -> Sums:
+) -> Part:
     """Sums of days or months from the one in which the first of ``days`` is to the one in which the last is."""
     conditions, parameters = _equalities(filter, "", "client")
     for compare, day in zip((">=", "<="), days, strict=True):
         if day is not None:
             conditions.append(f"{span} {compare} ?")
             parameters.append(day.isoformat()[: 10 if span == "day" else 7])
-    whose = filter.initiator_id is not None or "initiator_id" in columns
-    table = _TOTALS if span == "day" and not whose else _TABLES[span]
+    key = _coarsest(filter, columns, span)
     # Days stand in the table's own order; to group by another column itself would send SQLite through an index.
-    columns = tuple(span if name == "day" else f"CAST({name} AS TEXT)" for name in columns)
-    sums = ", ".join(f"sum({name})" for name in SUMS)
-    sql = f"SELECT {', '.join((*columns, sums))} FROM {table}"
+    named = tuple(_spans_of(name, span) if name in _SPANS else f"CAST({name} AS TEXT)" for name in columns)
+    each = set(key) == set(columns)
+    # To PostgreSQL a sum of whole numbers is none itself.
+    sums = ", ".join(SUMS if each else (f"CAST(sum({name}) AS BIGINT)" for name in SUMS))
+    sql = f"SELECT {', '.join((*named, sums))} FROM {_TABLES[key]}"
     if conditions:
         sql += f" WHERE {' AND '.join(conditions)}"
-    if columns:
-        sql += f" GROUP BY {', '.join(columns)}"
+    if columns and not each:
+        sql += f" GROUP BY {', '.join(named)}"
     count = len(columns)
-    # A sum of nothing is a row too, unless it is asked for by something.
-    return {
-        tuple(map(str, row[:count])): list(map(int, row[count:]))
-        for row in rows_of(database, sql, parameters)
-        if row[count] is not None
-    }
+    # A sum of nothing is a row too, and so is what an erased person left of a day.
+    return {row[:count]: row[count:] for row in rows_of(database, sql, parameters) if row[count]}
+
+
+def _coarsest(filter: Filter, columns: tuple[str, ...], span: str) -> tuple[str, ...]:
+    """The key of the sums with the fewest rows that tell apart what the filter and the columns do."""
+    if filter.initiator_id is not None:
+        # Only these have an index by users.
+        return (span, *KINDS)
+    wanted = {name for name in columns if name not in _SPANS}
+    wanted.update(name for name in _FILTERED if getattr(filter, name) is not None)
+    return next(key for key in _TABLES if key[0] == span and wanted.issubset(key))
+
+
+def _spans_of(asked: str, span: str) -> str:
+    return span if asked == span else "substr(day, 1, 7)"
 
 
 def _of_rows(
     database: Database, filter: Filter, columns: tuple[str, ...], after: datetime | None, before: datetime | None
-) -> Sums:
+) -> Part:
     conditions, parameters = _equalities(filter, "i.", "coalesce(i.client, '')")
     if filter.session_id is not None:
         conditions.append("i.session_id = ?")
@@ -240,7 +266,9 @@ def _of_rows(
         if moment is not None:
             conditions.append(f"i.started_at {compare} ?")
             parameters.append(timestamp_text(moment.timestamp()))
-    return sums_of_rows(database, columns, " AND ".join(conditions) or "1 = 1", parameters)
+    by_days = tuple("day" if name == "month" else name for name in columns)
+    found = sums_of_rows(database, by_days, " AND ".join(conditions) or "1 = 1", parameters)
+    return found if by_days == columns else coarser(found, by_days, columns)
 
 
 def _equalities(filter: Filter, prefix: str, client: str) -> tuple[list[str], list[str]]:

@@ -1,8 +1,8 @@
 """The tables of what was used when; :mod:`aitap.storage.models` has the others.
 
 A row is what one kind of call came to in a span of time, see :mod:`aitap.storage.daily`; it outlives its
-interceptions. A month is kept beside its days, so that a year is a dozen spans and not 365; and what all users
-came to beside what each did, for who asks of a year by day.
+interceptions. A month is kept beside its days, so that a year is a dozen spans and not 365; and coarser sums beside
+finer ones (all users together, models alone, users alone), so that a year is read from a few hundred rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from peewee import BigIntegerField, CompositeKey, TextField
 
 from aitap.storage.fields import Table, Uuid
 
-__all__ = ["COUNTS", "KINDS", "DailyTotal", "DailyUsage", "MonthlyUsage"]
+__all__ = [
+    "COUNTS",
+    "KEYS",
+    "KINDS",
+    "DailyModel",
+    "DailyTotal",
+    "DailyUsage",
+    "MonthlyTotal",
+    "MonthlyUsage",
+    "MonthlyUser",
+]
 
 KINDS = ("initiator_id", "provider", "provider_name", "model", "client", "purpose", "credential_kind")
 """What tells rows of one span apart. ``client`` is empty where it is not known, being part of the key."""
@@ -57,3 +67,16 @@ MonthlyUsage = _of_users("MonthlyUsage", "aitap_monthly_usage", "month")
 """``month`` is ``2026-11``."""
 DailyTotal = _sums("DailyTotal", "aitap_daily_totals", ("day", *KINDS[1:]))
 """The days of all users together."""
+MonthlyTotal = _sums("MonthlyTotal", "aitap_monthly_totals", ("month", *KINDS[1:]))
+DailyModel = _sums("DailyModel", "aitap_daily_models", ("day", "model"))
+MonthlyUser = _sums("MonthlyUser", "aitap_monthly_users", ("month", "initiator_id"))
+
+KEYS = {
+    "aitap_daily_models": ("day", "model"),
+    "aitap_daily_totals": ("day", *KINDS[1:]),
+    "aitap_daily_usage": ("day", *KINDS),
+    "aitap_monthly_totals": ("month", *KINDS[1:]),
+    "aitap_monthly_users": ("month", "initiator_id"),
+    "aitap_monthly_usage": ("month", *KINDS),
+}
+"""The key of each of these tables, those with few rows before those that tell more."""

@@ -18,10 +18,11 @@ from peewee import Database
 
 from aitap.record import Interception
 from aitap.storage import recovery
-from aitap.storage.daily import KEY, SUMS, add_stored, sums_of_rows
+from aitap.storage.daily import KEY, SUMS, add_stored, coarser, sums_of_rows
 from aitap.storage.database import transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.retention import prune
+from aitap.storage.usage_models import KEYS
 from tests.storage.making import ANN, BEN, T0, Recording, database_in, interception, prompt, rows, tokens, tool
 
 DAY = 86400.0
@@ -29,18 +30,18 @@ DAY = 86400.0
 
 def stored(database: Database) -> dict[tuple[str, ...], list[int]]:
     """Rows of days that say something, by their key."""
-    return _rows(database, "aitap_daily_usage", "day")
+    return _rows(database, "aitap_daily_usage", *KEY)
 
 
-def _rows(database: Database, table: str, span: str) -> dict[tuple[str, ...], list[int]]:
-    found = rows(database, f"SELECT {', '.join((span, *KEY[1:], *SUMS))} FROM {table}")
-    split = {tuple(map(str, row[: len(KEY)])): list(map(int, row[len(KEY) :])) for row in found}
+def _rows(database: Database, table: str, *key: str) -> dict[tuple[str, ...], list[int]]:
+    found = rows(database, f"SELECT {', '.join((*key, *SUMS))} FROM {table}")
+    split = {tuple(map(str, row[: len(key)])): list(map(int, row[len(key) :])) for row in found}
     return {key: sums for key, sums in split.items() if any(sums)}
 
 
 def months(database: Database) -> dict[tuple[str, ...], list[int]]:
     """The rows of months, as :func:`stored` gives those of days."""
-    return _rows(database, "aitap_monthly_usage", "month")
+    return _rows(database, "aitap_monthly_usage", "month", *KEY[1:])
 
 
 def of_rows(database: Database) -> dict[tuple[str, ...], list[int]]:
@@ -253,6 +254,16 @@ def test_after_whatever_happened_sums_are_those_of_all_interceptions_there_ever_
         life.recording.writer.close()
         assert stored(life.recording.database) == life.expected()
         assert months(life.recording.database) == by_month(life.expected())
+        for table, key in KEYS.items():
+            assert _rows(life.recording.database, table, *key) == coarser(life.expected(), KEY, key), table
+        astray = (
+            "SELECT count(*) FROM aitap_session_kinds k LEFT JOIN aitap_sessions s ON s.session_id = k.session_id "
+            "AND s.initiator_id = k.initiator_id WHERE s.last_active_at IS NULL OR k.active_at IS NULL "
+            "OR s.last_active_at <> k.active_at"
+        )
+        assert rows(life.recording.database, astray) == [(0,)], (
+            "lists sort the kinds of a session by when it was active"
+        )
         life.recording.database.close()
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peewee import Database
 
 from aitap.record import new_id
-from aitap.storage import models, queries, session_filters
+from aitap.storage import models, newest, newest_sessions, queries, session_filters
 from aitap.storage.database import open_database, transaction
 from aitap.storage.kinds import recount
 from aitap.storage.queries import Filter, QueryError
@@ -139,6 +142,24 @@ def ids(rows: Any) -> list[str]:
     return [row["id"] for row in rows]
 
 
+@contextlib.contextmanager
+def looking(window: int) -> Iterator[None]:
+    """Of how many that are newest, or match, queries try each before they go another way."""
+    with (
+        patch.object(newest, "_WINDOW", window),
+        patch.object(newest_sessions, "_WINDOW", window),
+        patch.object(session_filters, "_RARE", window),
+        patch.object(session_filters, "_NARROW", window),
+    ):
+        yield
+
+
+windows = st.sampled_from([1, 40, 3000])
+several = settings(max_examples=int(os.environ.get("AITAP_TEST_FILTERS", "130")), deadline=None)
+"""A thousand on each database takes some minutes."""
+
+
+@several
 @given(filter=filters)
 def test_any_filter_finds_what_a_scan_finds(many: tuple[Database, list[dict[str, Any]]], filter: Filter) -> None:
     database, rows = many
@@ -151,52 +172,48 @@ def test_any_filter_finds_what_a_scan_finds(many: tuple[Database, list[dict[str,
     assert queries.distinct_providers(database, filter) == sorted({row["provider"] for row in wanted})
 
 
-@given(filter=filters)
+@several
+@given(filter=filters, window=windows, limit=st.integers(1, 60), offset=st.integers(0, 60))
 def test_a_session_is_found_where_any_ended_interception_matches(
-    many: tuple[Database, list[dict[str, Any]]], filter: Filter
+    many: tuple[Database, list[dict[str, Any]]], filter: Filter, window: int, limit: int, offset: int
 ) -> None:
     database, rows = many
     ended = [row for row in rows if row["ended_at"] is not None]
     wanted = {(row["session_id"], row["initiator_id"]) for row in ended if matches(row, filter)}
-    found = queries.list_sessions(database, filter, limit=1000)
+    with looking(window):
+        found = queries.list_sessions(database, filter, limit=1000)
+        assert queries.list_sessions(database, filter, limit=limit, offset=offset) == found[offset : offset + limit]
+        assert len(found) == len(wanted) == queries.count_sessions(database, filter)
     assert {(row["id"], row["initiator_id"]) for row in found} == wanted
-    assert len(found) == len(wanted) == queries.count_sessions(database, filter)
     assert [row["id"] for row in queries.iter_sessions(database, filter)] == [row["id"] for row in found][::-1]
 
 
-def test_a_rare_model_and_a_common_one_find_the_same_sessions(
-    many: tuple[Database, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, _ = many
-    wanted = Filter(model=MODELS[1], client="Codex")
-    rare = queries.list_sessions(database, wanted, limit=1000)
-    monkeypatch.setattr(session_filters, "_RARE", 1)
-    assert rare
-    assert queries.list_sessions(database, wanted, limit=1000) == rare
-
-
-@given(filter=filters, limit=st.integers(1, 250))
+@several
+@given(filter=filters, limit=st.integers(7, 250), window=windows)
 def test_pages_put_together_are_the_list(
-    many: tuple[Database, list[dict[str, Any]]], filter: Filter, limit: int
+    many: tuple[Database, list[dict[str, Any]]], filter: Filter, limit: int, window: int
 ) -> None:
     database, _ = many
     whole = ids(queries.list_interceptions(database, filter, limit=1000))
     paged: list[str] = []
-    while page := queries.list_interceptions(database, filter, limit=limit, after_id=paged[-1] if paged else None):
-        paged += ids(page)
+    with looking(window):
+        while page := queries.list_interceptions(database, filter, limit=limit, after_id=paged[-1] if paged else None):
+            paged += ids(page)
     assert paged == whole
 
 
-@given(limit=st.integers(1, 30), user=st.sampled_from(USERS))
+@several
+@given(filter=filters, limit=st.integers(3, 60), user=st.sampled_from(USERS), window=windows)
 def test_pages_of_sessions_put_together_are_the_list(
-    many: tuple[Database, list[dict[str, Any]]], limit: int, user: str
+    many: tuple[Database, list[dict[str, Any]]], filter: Filter, limit: int, user: str, window: int
 ) -> None:
     database, _ = many
-    mine = Filter(initiator_id=user)
+    mine = msgspec.structs.replace(filter, initiator_id=user)
     whole = ids(queries.list_sessions(database, mine, limit=1000))
     paged: list[str] = []
-    while page := queries.list_sessions(database, mine, limit=limit, after_id=paged[-1] if paged else None):
-        paged += ids(page)
+    with looking(window):
+        while page := queries.list_sessions(database, mine, limit=limit, after_id=paged[-1] if paged else None):
+            paged += ids(page)
     assert paged == whole
     assert len(set(paged)) == len(paged)
 
