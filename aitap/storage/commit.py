@@ -71,7 +71,11 @@ class Commits:
     def _commit_good(self, records: list[Interception], refused: set[str], run: int | None) -> None:
         """Commit, and if a record prevents it, find that one by halves and leave it out."""
         try:
-            self._commit(records, run)
+            try:
+                self._commit(records, run)
+            except peewee.IntegrityError:
+                # Some of it is there already, though its interception was not.
+                self._commit(records, run, trusting=False)
         except Exception as error:
             if passes(error):
                 if _OUTDATED(str(error)):
@@ -113,9 +117,10 @@ class Commits:
         if self.run is not None:
             recovery.beat(self._database, self.run)
 
-    def _commit(self, records: list[Interception], run: int | None) -> None:
+    def _commit(self, records: list[Interception], run: int | None, *, trusting: bool = True) -> None:
         with transaction(self._database):
-            ended = self._ended([record.id for record in records])
+            stored = self._stored([record.id for record in records])
+            ended = {own_id: end for own_id, (*end, is_over) in stored.items() if is_over}
             news = [record for record in records if record.id not in ended]
             # A run that was taken for dead, wrongly, gives its records their true end.
             revived = [
@@ -128,7 +133,8 @@ class Commits:
             daily.add_stored(self._database, (record.id for record in revived), times=-1)
             found = self._kinds.of(news + revived)
             with kinds.taking_away(self._database, [record.id for record in revived]):
-                insert_records(self._database, self._contents.write(news + revived), run, found)
+                kept = self._contents.write(news + revived)
+                insert_records(self._database, kept, run, found, stored=stored if trusting else None)
             self._threads.write()
             over = [record for record in news if record.ended_at is not None]
             sessions.add_ended(self._database, over)
@@ -150,8 +156,8 @@ class Commits:
         self._contents.committed()
         self._kinds.committed()
 
-    def _ended(self, ids: list[str]) -> dict[str, tuple[str, str]]:
-        """Which of these have their end already: outcome and session by id."""
-        sql = "SELECT id, outcome, session_id FROM aibridge_interceptions WHERE ended_at IS NOT NULL AND id IN "
+    def _stored(self, ids: list[str]) -> dict[str, tuple[str, str, bool]]:
+        """Which of these are there already: outcome, session and whether it has ended, by id."""
+        sql = "SELECT id, outcome, session_id, ended_at IS NOT NULL FROM aibridge_interceptions WHERE id IN "
         rows = rows_of(self._database, sql + question_marks(len(ids)), ids)
-        return {str(own_id): (outcome, session) for own_id, outcome, session in rows}
+        return {str(own_id): (outcome, session, bool(over)) for own_id, outcome, session, over in rows}

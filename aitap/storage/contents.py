@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception, StoredMessage
 
-__all__ = ["Contents", "collect", "drop", "loosen", "with_contents"]
+__all__ = ["Contents", "collect", "drop", "loosen", "note_loose", "with_contents"]
 
 _INSERT = (
     "INSERT INTO aitap_messages (digest, parent_digest, role, content, bytes, created_at) "
@@ -135,14 +135,15 @@ def _without_contents(record: Interception) -> Interception:
 
 
 def loosen(database: Database, ids: Sequence[str]) -> None:
-    """Note what these interceptions, about to be removed, refer to; within a transaction."""
+    """Note what these interceptions, about to change, refer to; within a transaction."""
     sql = f"SELECT {_COLUMNS} FROM aibridge_interceptions WHERE id IN {question_marks(len(ids))} AND ({HAS_CONTENTS})"
-    _note(database, rows_of(database, sql, ids))
+    note_loose(database, {digest for row in rows_of(database, sql, ids) for digest in row if digest})
 
 
-def _note(database: Database, references: Iterable[Sequence[str | None]]) -> None:
-    if loose := {digest for row in references for digest in row if digest}:
-        execute_many(database, _LOOSEN, [(digest,) for digest in loose])
+def note_loose(database: Database, digests: Iterable[str]) -> None:
+    """Note messages that lost what referred to them; within a transaction."""
+    if rows := [(digest,) for digest in digests]:
+        execute_many(database, _LOOSEN, rows)
 
 
 def with_contents(database: Database, before: str) -> int:
@@ -158,7 +159,7 @@ def drop(database: Database, before: str, size: int) -> int:
             nothing = ", ".join(f"{column} = NULL" for column in CONTENTS)
             those = question_marks(len(found))
             rows_of(database, f"UPDATE aibridge_interceptions SET {nothing} WHERE id IN {those}", [r[0] for r in found])
-            _note(database, (row[1:] for row in found))
+            note_loose(database, {digest for row in found for digest in row[1:] if digest})
             cover(database, [str(row[0]) for row in found])
     return len(found)
 
@@ -185,7 +186,7 @@ def _collect(database: Database) -> tuple[int, bool]:
             sql = f"DELETE FROM aitap_messages WHERE digest IN {those} AND {_UNREFERRED} RETURNING parent_digest"
             parents = rows_of(database, sql, loose)
             removed += len(parents)
-            _note(database, parents)
+            note_loose(database, {parent for (parent,) in parents if parent})
             if time.perf_counter() - begun > _SECONDS:
                 break
         else:

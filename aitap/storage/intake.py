@@ -25,14 +25,19 @@ class Mark(threading.Event):
 def weight(record: Interception) -> int:
     """The bytes that a record takes in memory, about."""
     size = _BASE
-    for prompt in record.user_prompts:
-        size += len(prompt.prompt)
-    for tool in record.tool_usages:
-        size += 1024 + len(tool.input)
-    for thought in record.model_thoughts:
-        size += 512 + len(thought.content)
-    for message in record.contents:
-        size += 512 + len(message.content)
+    # Most have none of most, and to begin a loop costs more than to ask.
+    if record.user_prompts:
+        for prompt in record.user_prompts:
+            size += len(prompt.prompt)
+    if record.tool_usages:
+        for tool in record.tool_usages:
+            size += 1024 + len(tool.input)
+    if record.model_thoughts:
+        for thought in record.model_thoughts:
+            size += 512 + len(thought.content)
+    if record.contents:
+        for message in record.contents:
+            size += 512 + len(message.content)
     return size
 
 
@@ -46,7 +51,8 @@ class Intake:
         self._most_bytes = most_bytes
         self._items: deque[tuple[float, int, Interception | Mark]] = deque()
         self._records = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._hurry = False
 
     def __len__(self) -> int:
@@ -63,7 +69,7 @@ class Intake:
     def put(self, record: Interception) -> bool:
         """Add a record; False where there is no place."""
         size = weight(record)
-        with self._changed:
+        with self._lock:  # the condition's own
             if self._records >= self._most or (self._items and self.bytes + size > self._most_bytes):
                 return False
             self._records += 1
@@ -92,7 +98,6 @@ class Intake:
             self._changed.wait_for(lambda: self._items or self._hurry, idle)
             if gather and self._items and len(self._items) < enough:
                 self._changed.wait_for(lambda: self._hurry, gather)
-            self._hurry = False
 
     def take(self, most: int) -> list[Interception | Mark]:
         """The oldest, so many at most."""
@@ -103,7 +108,8 @@ class Intake:
                 self.bytes -= size
                 self._records -= not isinstance(item, Mark)
                 found.append(item)
-            self._hurry = self._hurry or bool(self._items)
+            # Two threads wait here: what one of them does not take hurries the other.
+            self._hurry = bool(self._items)
         return found
 
     def put_back(self, items: Sequence[Interception | Mark]) -> None:

@@ -107,16 +107,17 @@ class Memory:
     def learn(self, record: Interception, node: Node) -> None:
         """Remember everything by which later requests may name this one."""
         initiator = record.initiator_id
+        tools = record.tool_usages
         if record.ended_at is not None:
-            node.unnamed = tuple((u.id, u.tool) for u in record.tool_usages if u.provider_tool_call_id is None)
-        for usage in record.tool_usages:
+            node.unnamed = tuple([(u.id, u.tool) for u in tools if u.provider_tool_call_id is None]) if tools else ()
+        for usage in tools:
             node.calls = True
             if usage.provider_tool_call_id:
                 call = (initiator, usage.provider_tool_call_id)
                 known = self._calls.get(call)
                 if known is None or known[0].started_at <= node.started_at:
                     self._calls[call] = (node, usage.id)
-        for child in record.token_usages or record.tool_usages or record.user_prompts:
+        for child in record.token_usages or tools or record.user_prompts:
             if child.provider_response_id:
                 self._responses[initiator, child.provider_response_id] = node
         if record.lineage.history:

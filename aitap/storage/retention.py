@@ -10,29 +10,32 @@ to go sooner. Who was shown whose records is kept for a time of its own.
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
-from aitap.storage import contents, kinds, sessions
+from aitap.storage import contents
 from aitap.storage.audit import remove_readings
 from aitap.storage.budget_notices import remove_notices
-from aitap.storage.database import execute_many, question_marks, rows_of, transaction
-from aitap.storage.evidence.chain import cover
+from aitap.storage.database import execute_many, rows_of, transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.homes import home_of_database
 from aitap.storage.pins import PINNED
 from aitap.storage.pruned import note_pruned
+from aitap.storage.removal import take_away
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator
 
     from peewee import Database
 
-__all__ = ["CHILDREN", "prunable", "prunable_contents", "prune", "prune_slices", "take_away"]
+__all__ = ["prunable", "prunable_contents", "prune", "prune_slices"]
 
 _TARGET_SECONDS = 0.025
 _LONGEST_TARGET = 0.035
 """What a step may aim at where hardly any of its time is for the rows."""
 _SMALLEST, _LARGEST = 16, 1000
+_LOOKED_AT = 3
+"""Of so many steps the quickest says how large the next may be."""
 _SLOW_SECONDS = 0.2
 """A step that takes so long is made smaller than the smallest."""
 
@@ -48,13 +51,6 @@ _OLD_HISTORIES = (
 )
 _OLD_HOSTS = "DELETE FROM aitap_hosts WHERE last_seen < ?"
 _OLD_RUNS = "DELETE FROM aitap_proxies WHERE heartbeat_at < ? AND id < (SELECT max(id) FROM aitap_proxies)"
-CHILDREN = (
-    "aibridge_token_usages",
-    "aibridge_user_prompts",
-    "aibridge_tool_usages",
-    "aibridge_model_thoughts",
-)
-"""Tables whose rows belong to an interception."""
 
 
 def prunable(database: Database, before: float) -> int:
@@ -113,6 +109,7 @@ def prune_slices(
 def _sized(step: Callable[[int], int]) -> Iterator[int]:
     """Repeat a step until it does less than it was asked for; its size follows the time that it takes."""
     size, quickest = _SMALLEST, _LONGEST_TARGET
+    rates: deque[float] = deque(maxlen=_LOOKED_AT)
     while True:
         begun = time.perf_counter()
         done = step(size)
@@ -124,7 +121,9 @@ def _sized(step: Callable[[int], int]) -> Iterator[int]:
         quickest = min(quickest, spent)
         target = max(_TARGET_SECONDS, min(2 * quickest, _LONGEST_TARGET))
         least = _SMALLEST if spent < _SLOW_SECONDS else 1
-        size = max(least, min(_LARGEST, 2 * size, int(size * target / spent)))
+        # One that had to wait for the processor or the disk says little of the next.
+        rates.append(size / spent)
+        size = max(least, min(_LARGEST, 2 * size, int(max(rates) * target)))
 
 
 def _moment(seconds: float) -> str:
@@ -152,21 +151,6 @@ def _remove_interceptions(database: Database, before: str) -> Iterator[int]:
 
     for _ in _sized(step):
         yield removed
-
-
-def take_away(database: Database, ids: Sequence[str]) -> None:
-    """Remove these ended interceptions, the oldest of their sessions, with all that is theirs.
-
-    Call it inside a transaction. Contents that nobody refers to any more are only noted, for
-    :func:`aitap.storage.contents.collect`.
-    """
-    those = question_marks(len(ids))
-    contents.loosen(database, ids)
-    with sessions.taking_away(database, ids), kinds.taking_away(database, ids):
-        for table in CHILDREN:
-            rows_of(database, f"DELETE FROM {table} WHERE interception_id IN {those}", ids)
-        rows_of(database, f"DELETE FROM aibridge_interceptions WHERE id IN {those}", ids)
-    cover(database, removed=[str(own_id) for own_id in ids])
 
 
 def _remove_histories(database: Database, before: str, size: int) -> int:

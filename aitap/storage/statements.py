@@ -8,140 +8,159 @@ that is already there stays as it is.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import peewee
 
 from aitap import record
 from aitap.storage import models
 from aitap.storage.database import execute_many, question_marks
-from aitap.storage.fields import json_text, timestamp_text
+from aitap.storage.fields import Json, Timestamp, json_text, timestamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
-    from peewee import Database
+    from peewee import Database, Field
 
 __all__ = ["as_unicode", "insert_records"]
 
 
-class _Table:
-    """A model and the values that fill it.
+class _Form:
+    """Some columns of a table: the statement that inserts them, and ``row``, which makes a row.
 
-    Columns of ``first`` are computed, those of ``null`` left out and so unknown, the rest taken by name.
+    It takes a value, what it belongs to (a child's interception, an interception's kind), and the proxy's run.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        struct: Any,
-        *first: str,
-        null: tuple[str, ...] = (),
-        update: bool = False,
-        guard: str = "",
-    ) -> None:
-        known = set(struct.__struct_fields__) - {*first, *null}
-        plain = [field.name for field in model._meta.sorted_fields if field.name in known]
-        columns = (*first, *plain)
-        name = model._meta.table_name
-        action = "DO NOTHING"
-        if update:
-            changed = [column for column in (*columns, *null) if column != "id"]
-            action = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in changed)} {guard}"
-        self.plain = attrgetter(*plain)
-        into, conflict = f"INSERT INTO {name} ({', '.join(columns)})", f"ON CONFLICT (id) {action}"
-        self.sql = f"{into} VALUES {question_marks(len(columns))} {conflict}"
+    def __init__(self, fields: Sequence[Field], conflict: str) -> None:
+        columns = [field.name for field in fields]
+        into = f"INSERT INTO {fields[0].model._meta.table_name} ({', '.join(columns)})"
+        typed = ", ".join(f"{field.name} {_TYPES.get(field.field_type, field.field_type)}" for field in fields)
+        self.row = _compiled("r, of, run", f"({', '.join(map(_value, fields))})")
         self._columns = columns
-        types = {field.name: _TYPES.get(field.field_type, field.field_type) for field in model._meta.sorted_fields}
-        typed = ", ".join(f"{column} {types[column]}" for column in columns)
+        self._sql = f"{into} VALUES {question_marks(len(columns))} {conflict}"
+        self._copy = f"COPY {fields[0].model._meta.table_name} ({', '.join(columns)}) FROM STDIN"
         self._of_json = f"{into} SELECT {', '.join(columns)} FROM json_to_recordset(?) AS r({typed}) {conflict}"
 
-    def insert(self, database: Database, rows: list[tuple[Any, ...]]) -> None:
-        """Insert these rows, whose values stand in the order of the columns."""
-        if len(rows) >= _MANY and getattr(database, "takes_documents", False):
-            # A parameter and a row at a time is most of what PostgreSQL costs its client.
+    def insert(self, database: Database, rows: list[tuple[Any, ...]], *, fresh: bool) -> None:
+        """Insert these rows; ``fresh`` are known not to be there."""
+        many = len(rows) >= _MANY and getattr(database, "takes_documents", False)
+        # A parameter and a row at a time is most of what PostgreSQL costs its client.
+        if many and fresh:
+            with peewee.__exception_wrapper__, database.cursor().copy(self._copy) as copy:  # type: ignore[attr-defined]
+                for row in rows:
+                    copy.write_row(row)
+        elif many:
             documents = [dict(zip(self._columns, row, strict=True)) for row in rows]
             for document in documents:
-                if document["metadata"] is not None:
+                if document.get("metadata") is not None:
                     document["metadata"] = msgspec.Raw(document["metadata"].encode())
             execute_many(database, self._of_json, [(json_text(documents),)])
         else:
-            execute_many(database, self.sql, rows)
+            execute_many(database, self._sql, rows)
 
 
 _MANY = 16
 _TYPES = {"DOUBLE": "DOUBLE PRECISION", "BOOL": "BOOLEAN", "INT": "INTEGER", "DATETIME": "TIMESTAMPTZ", "JSON": "JSONB"}
 """What PostgreSQL calls the types that Peewee has other names for."""
+_OF_OTHERS = {"interception_id": "of", "kind_id": "of", "proxy_id": "run"}
 
 
-_FIRST = ("proxy_id", "kind_id", "metadata", "started_at", "ended_at", "last_prompt_at")
-_GUARD = "WHERE excluded.ended_at IS NOT NULL OR aibridge_interceptions.ended_at IS NULL"
-_INTERCEPTIONS = _Table(models.Interception, record.Interception, *_FIRST, update=True, guard=_GUARD)
-# To bind a null costs sqlite3 twice a text: rows that have none of these go by a shorter statement.
-_SELDOM = ("api_key_id", "error_type", "error_message", "retry_of", "client_request_id", *models.CONTENTS)
-_seldom = attrgetter(*_SELDOM)
-_ALL_NULL = (None,) * len(_SELDOM)
-_USUAL = _Table(models.Interception, record.Interception, *_FIRST, null=_SELDOM, update=True, guard=_GUARD)
-_PROMPTS = _Table(models.UserPrompt, record.UserPrompt, "interception_id", "metadata", "created_at", update=True)
-_TOKENS = _Table(models.TokenUsage, record.TokenUsage, "interception_id", "metadata", "created_at")
-_TOOLS = _Table(models.ToolUsage, record.ToolUsage, "interception_id", "metadata", "created_at", "result_at")
-_THOUGHTS = _Table(models.ModelThought, record.ModelThought, "interception_id", "metadata", "created_at")
+def _value(field: Field) -> str:
+    """A column of a row, in Python."""
+    if field.name in _OF_OTHERS:
+        return _OF_OTHERS[field.name]
+    name = f"r.{field.name}"
+    if isinstance(field, Json):
+        return f"json_text({name}) if {name} else None"
+    if isinstance(field, Timestamp):
+        return f"None if {name} is None else timestamp_text({name})" if field.null else f"timestamp_text({name})"
+    return name
 
 
-def _text(seconds: float | None) -> str | None:
-    return None if seconds is None else timestamp_text(seconds)
+def _compiled(arguments: str, expression: str) -> Callable[..., Any]:
+    # An attribute that is written out costs the interpreter a tenth of what attrgetter takes for it.
+    words = {"json_text": json_text, "timestamp_text": timestamp_text}
+    return eval(f"lambda {arguments}: {expression}", words)  # type: ignore[no-any-return]  # noqa: S307
 
 
-def _json(value: dict[str, Any]) -> str | None:
-    return json_text(value) if value else None
+class _Table:
+    """A model and the two forms of its rows: whole, and that of those in which nothing ``seldom`` is known."""
+
+    def __init__(self, model: Any, struct: Any, *seldom: str, update: bool = False, guard: str = "") -> None:
+        known = {*struct.__struct_fields__, *_OF_OTHERS}
+        fields = [field for field in model._meta.sorted_fields if field.name in known]
+        action = "DO NOTHING"
+        if update:
+            changed = ", ".join(f"{field.name} = excluded.{field.name}" for field in fields if field.name != "id")
+            action = f"DO UPDATE SET {changed} {guard}"
+        conflict = f"ON CONFLICT (id) {action}"
+        self._whole = _Form(fields, conflict)
+        # To bind a null costs sqlite3 as much as a text, and to leave it out nothing.
+        self._usual = _Form([field for field in fields if field.name not in seldom], conflict)
+        unknown = (f"not r.{name}" if name == "metadata" else f"r.{name} is None" for name in seldom)
+        self._is_usual = _compiled("r", " and ".join(unknown))
+
+    def insert(
+        self, database: Database, values: Iterable[tuple[Any, Any]], run: int | None = None, *, fresh: bool
+    ) -> None:
+        """Insert values, each with what it belongs to."""
+        whole: list[tuple[Any, ...]] = []
+        usual: list[tuple[Any, ...]] = []
+        is_usual, whole_row, usual_row = self._is_usual, self._whole.row, self._usual.row
+        for value, of in values:
+            if is_usual(value):
+                usual.append(usual_row(value, of, run))
+            else:
+                whole.append(whole_row(value, of, run))
+        if whole:
+            self._whole.insert(database, whole, fresh=fresh)
+        if usual:
+            self._usual.insert(database, usual, fresh=fresh)
+
+
+_INTERCEPTIONS = _Table(
+    models.Interception,
+    record.Interception,
+    *("metadata", "error_type", "error_message", "retry_of", "client_request_id", *models.CONTENTS),
+    update=True,
+    guard="WHERE excluded.ended_at IS NOT NULL OR aibridge_interceptions.ended_at IS NULL",
+)
+_PROMPTS = _Table(models.UserPrompt, record.UserPrompt, "metadata", update=True)
+_TOKENS = _Table(models.TokenUsage, record.TokenUsage, "metadata")
+_TOOLS = _Table(models.ToolUsage, record.ToolUsage, "metadata", "provider_item_id", "server_url", "invocation_error")
+_THOUGHTS = _Table(models.ModelThought, record.ModelThought, "metadata")
 
 
 def insert_records(
-    database: Database, records: Sequence[record.Interception], proxy_id: int | None, kinds: Sequence[int]
+    database: Database,
+    records: Sequence[record.Interception],
+    proxy_id: int | None,
+    kinds: Sequence[int],
+    *,
+    stored: Container[str] | None = None,
 ) -> None:
     """Interceptions, each of a kind (see :mod:`aitap.storage.kinds`), with all their children.
 
-    Raises Peewee's errors, and Python's where a value has no form in the database.
+    Where it is known which of them are ``stored`` already, by id, the others take the shortest way. Raises Peewee's
+    errors (an ``IntegrityError`` where that was not so), and Python's where a value has no form in the database.
     """
-    interceptions: list[Any] = []
-    usual: list[Any] = []
-    prompts: list[Any] = []
-    tokens: list[Any] = []
-    tools: list[Any] = []
-    thoughts: list[Any] = []
-    for r, kind in zip(records, kinds, strict=True):
-        table, rows = (_USUAL, usual) if _seldom(r) == _ALL_NULL else (_INTERCEPTIONS, interceptions)
-        rows.append(
-            (
-                proxy_id,
-                kind,
-                _json(r.metadata),
-                timestamp_text(r.started_at),
-                _text(r.ended_at),
-                _text(r.last_prompt_at),
-                *table.plain(r),
-            )
-        )
-        prompts += [(r.id, _json(c.metadata), timestamp_text(c.created_at), *_PROMPTS.plain(c)) for c in r.user_prompts]
-        tokens += [(r.id, _json(c.metadata), timestamp_text(c.created_at), *_TOKENS.plain(c)) for c in r.token_usages]
-        tools += [
-            (r.id, _json(c.metadata), timestamp_text(c.created_at), _text(c.result_at), *_TOOLS.plain(c))
-            for c in r.tool_usages
-        ]
-        thoughts += [
-            (r.id, _json(c.metadata), timestamp_text(c.created_at), *_THOUGHTS.plain(c)) for c in r.model_thoughts
-        ]
-    for table, rows in (
-        (_INTERCEPTIONS, interceptions),
-        (_USUAL, usual),
-        (_PROMPTS, prompts),
-        (_TOKENS, tokens),
-        (_TOOLS, tools),
-        (_THOUGHTS, thoughts),
-    ):
-        if rows:
-            table.insert(database, rows)
+    pairs = list(zip(records, kinds, strict=True))
+    if stored is None:
+        _insert(database, pairs, proxy_id, fresh=False)
+    else:
+        _insert(database, [pair for pair in pairs if pair[0].id not in stored], proxy_id, fresh=True)
+        _insert(database, [pair for pair in pairs if pair[0].id in stored], proxy_id, fresh=False)
+
+
+def _insert(
+    database: Database, pairs: Sequence[tuple[record.Interception, int]], proxy_id: int | None, *, fresh: bool
+) -> None:
+    _INTERCEPTIONS.insert(database, pairs, proxy_id, fresh=fresh)
+    _PROMPTS.insert(database, [(child, r.id) for r, _ in pairs for child in r.user_prompts], fresh=fresh)
+    _TOKENS.insert(database, [(child, r.id) for r, _ in pairs for child in r.token_usages], fresh=fresh)
+    _TOOLS.insert(database, [(child, r.id) for r, _ in pairs for child in r.tool_usages], fresh=fresh)
+    _THOUGHTS.insert(database, [(child, r.id) for r, _ in pairs for child in r.model_thoughts], fresh=fresh)
 
 
 def as_unicode(interception: record.Interception) -> record.Interception:

@@ -32,8 +32,8 @@ __all__ = ["BATCH", "Waiting", "Work", "WriterStats"]
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000
-"""The most records in a transaction."""
+BATCH = 2000
+"""The most records in a transaction: so many only where they wait already, and then pages are written once for all."""
 
 _BURST = 4
 """A burst that the database takes in its stride is not worth a detour."""

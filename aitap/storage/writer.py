@@ -24,6 +24,7 @@ from aitap.storage.database import StorageError
 from aitap.storage.intake import Mark
 from aitap.storage.losses import LOSSES
 from aitap.storage.retention import prune_slices
+from aitap.storage.steady import SteadyClock
 from aitap.storage.tally import Tally
 from aitap.storage.waiting import BATCH, Waiting, WriterStats
 
@@ -92,6 +93,7 @@ class Writer:
         self._adopting = adopting
         self._commits = Commits(database, prices)
         self._tally = Tally(database, queue_limit)
+        self._clock = SteadyClock()
         self._queue_bytes = queue_bytes
         self._abandon = threading.Event()
         self._last_mark = Mark()
@@ -341,6 +343,6 @@ class Writer:
         ages = (self._retention, self._content_retention, self._audit_retention)
         if not any(ages):
             return None
-        now = time.time()
+        now = self._clock.now()
         steps = prune_slices(self._database, *(now - age if age else 0.0 for age in ages))
         return alone(self._database, "retention", steps)

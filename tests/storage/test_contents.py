@@ -169,10 +169,10 @@ class TestRetention:
         writer.start()
         assert writer.submit(said(now - 7200, "old"))
         assert writer.submit(said(now - 60, "young"))
-        assert writer.flush(10)
+        assert writer.flush(60)
         assert eventually(lambda: stored(database) == ["Be kind", "young"])
         assert writer.submit(said(now - 50, "old", system="other"))
-        assert writer.flush(10)
+        assert writer.flush(60)
         assert stored(database) == ["Be kind", "old", "other", "young"]
         assert writer.close()
         assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(3,)]

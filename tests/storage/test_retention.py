@@ -19,6 +19,7 @@ from aitap.storage.fields import timestamp_text
 from aitap.storage.models import Session
 from aitap.storage.retention import prunable, prune, prune_slices
 from aitap.storage.sessions import rebuild
+from aitap.storage.usage_models import KEYS
 from aitap.storage.writer import Writer
 from tests.storage.making import (
     T0,
@@ -57,7 +58,7 @@ def test_everything_of_an_old_interception_goes(recording: Recording) -> None:
     # What was seen of a host, and since when, is told as long as the host is seen.
     assert len(left.pop("aitap_hosts")) == len(kept.pop("aitap_hosts")) == 1
     # What was used on a day is told for ever.
-    for table in ("aitap_daily_usage", "aitap_monthly_usage", "aitap_daily_totals"):
+    for table in KEYS:
         assert len(left.pop(table)) == len(kept.pop(table)) == 1
     assert left == kept
     assert prunable(recording.database, T0 + 10) == prune(recording.database, T0 + 10) == 0
@@ -80,7 +81,7 @@ def test_sessions_say_what_is_left_of_them(records: list[tuple[int, str | None]]
         recording = Recording(database_in(Path(folder)))
         for at, session in records:
             recording.writer.submit(whole(T0 + at, client_session_id=session, model=f"m{at}"))
-        assert recording.writer.flush(20)
+        assert recording.writer.flush(60)
         recording.writer.close()
         database = recording.database
         assert prune(database, T0 + before) == sum(at < before for at, _ in records)
@@ -124,7 +125,7 @@ def test_a_long_session_does_not_make_slices_longer(database: Database) -> None:
 def test_a_stopped_run_left_every_session_right(recording: Recording) -> None:
     for number in range(40):
         recording.writer.submit(whole(T0 + number, client_session_id="s"))
-    assert recording.writer.flush(20)
+    assert recording.writer.flush(60)
     slices = prune_slices(recording.database, T0 + 50)
     assert next(slices) == 16
     slices.close()
@@ -190,7 +191,7 @@ def test_the_writer_prunes_at_its_start_and_while_records_come(database: Databas
         return old() == 0
 
     assert eventually(gone)
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(submitted,)]
     assert writer.stats.lost == 0
     assert writer.close()
@@ -200,7 +201,7 @@ def test_the_writer_prunes_again_after_the_interval(database: Database) -> None:
     writer = Writer(database, flush_interval=0.0, retention=3600.0, retention_interval=0.01)
     writer.start()
     writer.submit(interception(time.time() - 7200))
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert eventually(lambda: rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(0,)])
     assert writer.close()
 
@@ -214,7 +215,7 @@ def test_without_retention_nothing_goes(database: Database) -> None:
     writer = Writer(database, flush_interval=0.0, retention=0.0, retention_interval=0.01)
     writer.start()
     writer.submit(interception(T0))
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert writer.submit(interception(T0))
     assert writer.close()
     assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(2,)]

@@ -124,7 +124,7 @@ def test_every_field_of_a_record_reaches_its_column(writer: Writer, database: Sq
     record = full_record()
     expected = copy.deepcopy(record)
     writer.submit(record)
-    assert writer.flush(20)
+    assert writer.flush(60)
     pairs: list[tuple[Any, list[Any]]] = [
         (models.Interception, [expected]),
         (models.TokenUsage, expected.token_usages),
@@ -144,7 +144,7 @@ def test_every_field_of_a_record_reaches_its_column(writer: Writer, database: Sq
 
 def test_unknown_is_null(writer: Writer, database: SqliteDatabase) -> None:
     writer.submit(interception(T0, None, tool_usages=[tool(None)], token_usages=[tokens()]))
-    assert writer.flush(20)
+    assert writer.flush(60)
     unknown = "client, ended_at, error_type, status_code, duration, retry_of, metadata, thread_root_id"
     assert rows(database, f"SELECT {unknown} FROM aibridge_interceptions") == [(None,) * 8]
     unknown = "provider_tool_call_id, result_status, result_at, result_bytes, metadata"
@@ -246,7 +246,7 @@ def test_flush_covers_all_that_was_submitted_before_from_any_thread(database: Sq
         thread.start()
     for thread in threads:
         thread.join()
-    assert writer.flush(30)
+    assert writer.flush(60)
     assert count(database) == 2000
     assert writer.stats.written == 2000
     assert writer.close()
@@ -273,7 +273,7 @@ def test_an_overflow_is_counted_and_told_once_a_burst(
     assert len(caplog.records) == 1
     assert "LOST" in caplog.text
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert writer.submit(interception())
     assert writer.close()
     assert "3 were lost" in caplog.text
@@ -288,7 +288,7 @@ def test_a_locked_database_is_tried_again_and_nothing_is_lost(
     database.timeout = 0.05
     writer = Writer(database, flush_interval=0.0)
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     other = other_connection(database)
     other.execute("BEGIN IMMEDIATE")
     for number in range(20):
@@ -297,7 +297,7 @@ def test_a_locked_database_is_tried_again_and_nothing_is_lost(
     assert writer.stats.written == 0
     assert not writer.flush(0.05)
     other.execute("ROLLBACK")
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert count(database) == 20
     assert (writer.stats.written, writer.stats.lost) == (20, 0)
     assert writer.close()
@@ -344,7 +344,7 @@ def test_a_full_disk_keeps_the_batch_until_there_is_room(database: SqliteDatabas
     assert kept + writer.stats.queued == 100
     assert count(database) == kept
     database.pragma("max_page_count", 1 << 30, permanent=True)
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert count(database) == 100
     assert writer.stats.lost == 0
     assert writer.close()
@@ -358,7 +358,7 @@ def test_closing_while_the_database_is_locked_ends_in_time_and_counts_the_rest(
     database.timeout = 0.05
     writer = Writer(database, flush_interval=0.0)
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     other = other_connection(database)
     other.execute("BEGIN IMMEDIATE")
     for _ in range(5):
@@ -419,7 +419,7 @@ while True:
         writer.submit(interception(start.started_at, 0.0, id=start.id, token_usages=[tokens()]))
     number += 1
     if number % 50 == 0:
-        flushed = writer.flush(20)
+        flushed = writer.flush(60)
         print(number, flush=True)
 """
 
@@ -446,7 +446,7 @@ def test_a_killed_process_leaves_a_sound_database_and_the_next_start_closes_what
     assert open_before >= flushed // 3
     writer = Writer(database)
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     outcomes = dict(rows(database, "SELECT outcome, count(*) FROM aibridge_interceptions GROUP BY outcome"))
     assert outcomes["interrupted"] == open_before
     assert sum(outcomes.values()) >= flushed
