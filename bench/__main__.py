@@ -1,5 +1,7 @@
 """``python -m bench``: what recording costs, against plain mitmdump that only streams; or what tracing adds to it.
 
+Where LiteLLM's proxy is installed (see :mod:`bench.litellm`) it takes part in the same rounds, with its logging on.
+
 Exit status 0 when everything was answered and stored, whatever the figures say; 1 when something was
 lost, failed or could not be measured; 2 for wrong usage.
 """
@@ -13,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import machine
+from bench import litellm, machine
 from bench.proxies import BenchError
 from bench.report import as_json, summarize, table
 from bench.rounds import Laboratory, Plan
@@ -44,6 +46,13 @@ def _plan() -> tuple[Plan, Path]:
     )
     parser.add_argument("--control", action="store_true", help="plain against plain: what the machine's noise makes")
     parser.add_argument("--tracing", action="store_true", help="recording with traces against recording without")
+    parser.add_argument(
+        "--litellm",
+        type=Path,
+        metavar="VENV",
+        help=f"where LiteLLM's proxy is installed, if not in .venv-litellm; to make that: {litellm.HOW}",
+    )
+    parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM's proxy out")
     parser.add_argument("--addon", type=Path, default=HERE.parent / "addon", help="the addon to measure")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results.json", help="where the JSON goes")
     arguments = parser.parse_args()
@@ -55,6 +64,14 @@ def _plan() -> tuple[Plan, Path]:
         parser.error("--control and --tracing are two comparisons: give one")
     if not arguments.addon.is_file():
         parser.error(f"there is no addon at {arguments.addon}")
+    gateway = None
+    if not (arguments.no_litellm or arguments.control or arguments.tracing) and set(names) & set(litellm.CASES):
+        try:
+            gateway = litellm.found(arguments.litellm)
+        except FileNotFoundError as error:
+            parser.error(str(error))
+        if gateway is None:
+            print(f"without LiteLLM's proxy; to have it compared, too: {litellm.HOW}", file=sys.stderr)
     quick = arguments.quick
     rounds = arguments.rounds or (2 if quick else 8)
     plan = Plan(
@@ -70,6 +87,7 @@ def _plan() -> tuple[Plan, Path]:
         hook_requests=1.0 if quick else 2.0,
         control=arguments.control,
         tracing=arguments.tracing,
+        litellm=gateway,
     )
     return plan, arguments.output
 

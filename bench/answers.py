@@ -9,6 +9,7 @@ same, so that every answer can be compared byte by byte.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 import re
@@ -109,6 +110,19 @@ class Answer:
         for old, new in self.patches(counter):
             frames = [frame.replace(old, new) if old in frame else frame for frame in frames]
         return frames
+
+    def retold(self, body: bytes) -> None:
+        """Raise ``ValueError`` unless a received body tells what this answer tells, in whatever words.
+
+        A gateway parses it, writes it anew and may compress it: an id of ours, and the usage or the number of events,
+        are all that can then be asked for.
+        """
+        if body.startswith(b"\x1f\x8b"):
+            body = gzip.decompress(body)
+        wanted = len(self.events) if self.streamed else 1
+        found = body.count(b"\ndata:") if self.streamed else body.count(b'"usage"')
+        if found != wanted or b"msg_bench_" not in body:
+            raise ValueError(f"an answer of {found} parts came where {wanted} were sent: {body[:200]!r}")
 
     def read(self, body: bytes) -> tuple[bytes, list[int]]:
         """The counter and the send times (monotonic nanoseconds; empty where not stamped) in a received body.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench.answers import Answer
 
-__all__ = ["Client", "Exchange", "ExchangeError", "Socket"]
+__all__ = ["Client", "Direct", "Exchange", "ExchangeError", "Socket"]
 
 
 class ExchangeError(Exception):
@@ -172,6 +172,17 @@ class Client(asyncio.Protocol):
             at = end
         self.buffer = buffer[at:]
         return False
+
+
+class Direct(Client):
+    """A connection to a gateway that is no proxy: plain HTTP with keep-alive, whatever the provider."""
+
+    @classmethod
+    async def connect(cls, port: int, _context: ssl.SSLContext, _host: str) -> Self:
+        """A connection to the gateway on ``port``, ready for requests."""
+        transport, self = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        self.transport = transport
+        return self
 
 
 class Socket(Client):

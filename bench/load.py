@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench import machine
 from bench.answers import COUNTER
 from bench.cases import CASES, PREVIOUS, Case, Request
-from bench.client import Client, ExchangeError, Socket
+from bench.client import Client, Direct, ExchangeError, Socket
 from bench.upstream import GATE
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class WarmJob:
     seconds: float
     connections: int = 0
     """How many; 0 for as many as the case has."""
+    gateway: bool = False
+    """Whether what listens on the port is no proxy, but a server that answers in its own words."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class SliceJob:
     case: str
     requests: int
     alone: int
+    gateway: bool = False
 
 
 @dataclass
@@ -113,9 +116,11 @@ class Talk:
         self.previous = b"0" * len(PREVIOUS)
 
     @classmethod
-    async def open(cls, port: int, context: ssl.SSLContext, request: Request) -> Talk:
+    async def open(cls, port: int, context: ssl.SSLContext, request: Request, *, gateway: bool = False) -> Talk:
         """One on a connection of its own, for requests to the endpoint of this one."""
         session = str(uuid.uuid4())
+        if gateway:
+            return cls(await Direct.connect(port, context, request.host), session)
         if request.upgrade:
             return cls(await Socket.open(port, context, request.host, request.opening(session)), session)
         return cls(await Client.connect(port, context, request.host), session)
@@ -127,6 +132,9 @@ class Talk:
             pieces = self.pieces[case.name] = case.request.pieces(self.session)
         values = {COUNTER: b"%010d" % next(self.numbers), PREVIOUS: self.previous}
         exchange = await self.client.send([values.get(piece, piece) for piece in pieces])
+        if isinstance(self.client, Direct):
+            case.answer.retold(bytes(exchange.body))
+            return (exchange.marks[0][0] - exchange.sent) / 1e6, [], []
         self.previous, sent = case.answer.read(bytes(exchange.body))
         if exchange.ends and tuple(exchange.ends) != case.answer.ends:
             raise ExchangeError("the messages of an answer were joined or split")
@@ -142,12 +150,12 @@ class Generator:
         self.talks: dict[int, dict[tuple[str, bool], list[Talk]]] = {}
         """By the proxy's port and the endpoint."""
 
-    async def connections(self, port: int, case: Case, count: int = 0) -> list[Talk]:
+    async def connections(self, port: int, case: Case, count: int = 0, *, gateway: bool = False) -> list[Talk]:
         """The connections of a case to a proxy, or another ``count``, opened where needed."""
         talks = self.talks.setdefault(port, {}).setdefault(case.request.endpoint, [])
         count = count or case.connections
         while len(talks) < count:
-            talks.append(await Talk.open(port, self.context, case.request))
+            talks.append(await Talk.open(port, self.context, case.request, gateway=gateway))
         return talks[:count]
 
     async def warm(self, job: WarmJob) -> Calibration:
@@ -162,7 +170,7 @@ class Generator:
                 answered += 1
             return answered
 
-        talks = await self.connections(job.port, case, job.connections)
+        talks = await self.connections(job.port, case, job.connections, gateway=job.gateway)
         start = time.monotonic()
         answered = sum(await asyncio.gather(*map(until, talks)))
         return Calibration(answered / (time.monotonic() - start), answered)
@@ -170,7 +178,7 @@ class Generator:
     async def slice(self, job: SliceJob) -> Slice:
         """Run a :class:`SliceJob`."""
         case = CASES[job.case]
-        talks = await self.connections(job.port, case)
+        talks = await self.connections(job.port, case, gateway=job.gateway)
         result = Slice(requests=job.requests)
         for _ in range(job.alone):
             result.first.append((await talks[0].ask(case))[0])

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy.certs import CertStore
 
-from bench import machine
+from bench import litellm, machine
 from bench.cases import HOST
 
-__all__ = ["BenchError", "Proxy", "Variant", "authority", "certificate", "stored", "variants"]
+__all__ = ["BenchError", "Proxy", "Variant", "authority", "certificate", "gateway", "stored", "variants"]
 
 HERE = Path(__file__).parent
 PLAIN = "plain"
@@ -41,6 +41,8 @@ class Variant:
     environment: tuple[tuple[str, str], ...] = ()
     workers: int = 0
     """Start ``aitap run`` with so many workers instead of a mitmdump."""
+    gateway: Path | None = None
+    """Start LiteLLM's proxy by this command instead of a mitmdump."""
 
 
 def variants(
@@ -57,6 +59,11 @@ def variants(
     if control:
         return plain, Variant("control", HERE / "stream.py")
     return plain, recording("aitap", addon, folder)
+
+
+def gateway(program: Path) -> Variant:
+    """LiteLLM's proxy, which writes down what it answers; see :mod:`bench.litellm`."""
+    return Variant("litellm", Path(), gateway=program)
 
 
 def recording(name: str, script: Path, folder: Path, **environment: str) -> Variant:
@@ -139,6 +146,9 @@ class Proxy:
         command += usual if variant.workers else [*usual, "-s", str(variant.script)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AITAP_")}
         environment |= {"BENCH_UPSTREAM": str(upstream), "XDG_CONFIG_HOME": str(folder), **dict(variant.environment)}
+        if variant.gateway:
+            litellm.prepare(folder, upstream)
+            command, environment = litellm.command(variant.gateway, self.port), litellm.environment()
         with self.said.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -153,6 +163,9 @@ class Proxy:
         machine.pin(self.pid, cores)
         self._others = others
 
+    def __str__(self) -> str:
+        return "LiteLLM's proxy" if self.variant.gateway else f"mitmdump ({self.variant.name})"
+
     def __enter__(self) -> Proxy:
         return self
 
@@ -160,14 +173,14 @@ class Proxy:
         self.stop()
 
     def ready(self, timeout: float = 30.0) -> Proxy:
-        """Wait until it accepts connections."""
-        deadline = time.monotonic() + timeout
+        """Wait until it accepts connections; LiteLLM takes ten seconds of a core to come up."""
+        deadline = time.monotonic() + timeout * (8 if self.variant.gateway else 1)
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return self._apart()
             self.check()
             if time.monotonic() > deadline:
-                raise BenchError(f"mitmdump ({self.variant.name}) does not listen on port {self.port}")
+                raise BenchError(f"{self} does not listen on port {self.port}")
             time.sleep(0.02)
 
     def _apart(self) -> Proxy:
@@ -187,7 +200,7 @@ class Proxy:
             # mitmproxy's own last word on a script that fails is that something failed.
             said = [line.strip() for line in self.output().splitlines() if "during startup" not in line]
             last = said[-1] if said else "without a word"
-            raise BenchError(f"mitmdump ({self.variant.name}) ended with status {self.process.returncode}: {last}")
+            raise BenchError(f"{self} ended with status {self.process.returncode}: {last}")
 
     def stop(self, timeout: float = 30.0) -> None:
         """End it and wait until it has flushed."""
@@ -198,7 +211,7 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise BenchError(f"mitmdump ({self.variant.name}) did not end within {timeout:.0f} s of SIGTERM") from None
+            raise BenchError(f"{self} did not end within {timeout:.0f} s of SIGTERM") from None
 
     def output(self) -> str:
         """What it and its forerunners of the same variant printed; with ``-q`` that is trouble."""

@@ -7,6 +7,7 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from bench import litellm
 from bench.cases import CASES
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Summary:
     memory: float | None
     """KiB a stream more than plain."""
     problems: list[str]
+    litellm: dict[str, dict[str, Figure]]
+    """Case: requests a second and CPU time against those of LiteLLM's proxy, where it took part."""
 
 
 def _compare(
@@ -63,13 +66,13 @@ def _compare(
     compare: Callable[[float, float], float],
     target: float | None = None,
 ) -> Figure:
-    """Compare round by round. A ratio whose target is below 1 must reach it, any other figure must not exceed it."""
+    """Compare round by round. A ratio of speeds must reach its target, any other figure must not exceed it."""
     plain, other = ([value(found[name]) for found in rounds] for name in names)
     each = [compare(a, b) for a, b in zip(other, plain, strict=True)]
     middle = statistics.median(each)
     verdict = ""
     if target is not None:
-        sign = -1 if compare is _ratio and target < 1 else 1
+        sign = -1 if value is _speed else 1
         missed = sum(sign * one > sign * target for one in each)
         verdict = "ok" if sign * middle <= sign * target else "MISS" if _agree(missed, len(each)) else "miss?"
     return Figure(statistics.median(plain), statistics.median(other), middle, min(each), max(each), target, verdict)
@@ -109,13 +112,13 @@ def summarize(measured: Measured, names: tuple[str, str], targets: Mapping[str, 
         first = _compare(rounds, names, lambda found: statistics.median(found.first), _difference, wanted("first"))
         figures[case] = {"first": first}
         if all(found[name].cpu for found in rounds for name in names):
-            cpu = _compare(rounds, names, lambda found: found.cpu / found.requests * 1e6, _ratio, wanted("cpu"))
+            cpu = _compare(rounds, names, _cpu, _ratio, wanted("cpu"))
             figures[case]["cpu"] = cpu
         if CASES[case].answer.pace:
             event = _compare(rounds, names, lambda found: statistics.median(found.delays), _difference, wanted("event"))
             figures[case]["event"] = event
         else:
-            speed = _compare(rounds, names, lambda found: found.requests / found.seconds, _ratio, wanted("requests"))
+            speed = _compare(rounds, names, _speed, _ratio, wanted("requests"))
             figures[case]["requests"] = speed
         pooled[case] = {}
         for name in names:
@@ -124,9 +127,31 @@ def summarize(measured: Measured, names: tuple[str, str], targets: Mapping[str, 
                 delays = [time for found in rounds for time in found[name].delays]
                 pooled[case][f"event {name}"] = _percentiles(delays)
         generator[case] = statistics.median(found[names[0]].generator / found[names[0]].seconds for found in rounds)
+    problems = _problems(measured, generator)
+    memory = _memory(measured, names)
     return Summary(
-        names[0], names[1], figures, pooled, generator, _memory(measured, names), _problems(measured, generator)
+        names[0], names[1], figures, pooled, generator, memory, problems, _beside_litellm(measured, names[1])
     )
+
+
+def _beside_litellm(measured: Measured, name: str) -> dict[str, dict[str, Figure]]:
+    names = "litellm", name
+    figures = {}
+    for case, rounds in measured.slices.items():
+        if all("litellm" in found for found in rounds):
+            figures[case] = {"requests": _compare(rounds, names, _speed, _ratio, litellm.TARGETS[case])}
+            if all(found[one].cpu for found in rounds for one in names):
+                figures[case]["cpu"] = _compare(rounds, names, _cpu, _ratio)
+    return figures
+
+
+def _cpu(found: Slice) -> float:
+    """CPU microseconds of the proxy process for each request."""
+    return found.cpu / found.requests * 1e6
+
+
+def _speed(found: Slice) -> float:
+    return found.requests / found.seconds
 
 
 def _per_stream(crowd: Crowd) -> float:
@@ -162,7 +187,9 @@ def _problems(measured: Measured, generator: dict[str, float]) -> list[str]:
     if measured.upstream_requests != answered and not any(crowd.errors for crowd in measured.crowd.values()):
         problems.append(f"the upstream had {measured.upstream_requests} requests for {answered} answered")
     problems += [
-        f"{name} printed: {output.splitlines()[0][:200]}" for name, output in measured.output.items() if output
+        f"{name} printed: {output.splitlines()[0][:200]}"
+        for name, output in measured.output.items()
+        if output and name != "litellm"
     ]
     problems += [
         f"{case}: the load generator used {share:.0%} of its core"
@@ -236,6 +263,16 @@ def table(summary: Summary, measured: Measured) -> str:
     ]
     if rows:
         parts.append(_grid([["recorder process, CPU us/request, on another core", other], *rows]))
+    if summary.litellm:
+        rows = [["beside LiteLLM with its logging on", "litellm", other, "ratio", "min..max", "target", ""]]
+        rows += [
+            [f"{CASES[case].title}, {what}", *_cells(figures[key], 0, 2)]
+            for key, what in (("requests", "requests/s"), ("cpu", "CPU us/request"))
+            for case, figures in summary.litellm.items()
+            if key in figures
+        ]
+        logged = f"{measured.logged} of the {measured.answered['litellm']} requests it answered"
+        parts.append(f"{_grid(rows)}\nLiteLLM's proxy wrote down {logged}")
     if measured.crowd:
         parts.append(_crowd_table(summary, measured))
     if measured.hooks:

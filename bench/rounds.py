@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import collector, load, machine, proxies, upstream
+from bench import collector, litellm, load, machine, proxies, upstream
 from bench.cases import CASES
 from bench.load import Calibration, Crowd, CrowdJob, Slice, SliceJob, WarmJob
 from bench.proxies import BenchError, Proxy, Variant
@@ -46,6 +46,8 @@ class Plan:
     control: bool = False
     tracing: bool = False
     """Compare recording with and without traces, not recording with plain mitmdump."""
+    litellm: Path | None = None
+    """The command of LiteLLM's proxy, which is then measured in the same rounds."""
 
 
 @dataclass
@@ -75,6 +77,8 @@ class Measured:
     hooks: dict[str, HookTimes] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)
     stored: dict[str, dict[str, int]] = field(default_factory=dict)
+    logged: int = 0
+    """Requests that LiteLLM's proxy wrote down."""
     output: dict[str, str] = field(default_factory=dict)
     upstream_requests: int = 0
     upstream_connections: int = 0
@@ -99,6 +103,7 @@ class Laboratory:
             context = multiprocessing.get_context("spawn")
             taking = self._collector(context, stack) if self.plan.tracing else None
             self.variants = proxies.variants(self.plan.addon, self.folder, control=self.plan.control, collector=taking)
+            self.beside = (proxies.gateway(self.plan.litellm),) if self.plan.litellm else ()
             self.answered = {variant.name: 0 for variant in self.variants}
             self.totals: Any = context.RawArray("q", 3)
             self.ready, far = context.Pipe()  # the upstream lives as long as this end is open
@@ -187,20 +192,25 @@ class Laboratory:
         plain = self.variants[0]
         for number in range(self.plan.rounds):
             self.say(f"round {number + 1} of {self.plan.rounds}")
-            order = self.variants if number % 2 == 0 else self.variants[::-1]
-            with self.running(*order) as started:
+            order = (*self.variants, *self.beside) if number % 2 == 0 else (*self.beside, *self.variants[::-1])
+            with self.running(*order) as every:
                 for name in self.plan.cases:
+                    started = _that_take(name, every)
                     # The first round's second warm-up tells how many requests fill a slice.
                     for proxy in started if rates.get(name) else started * 2:
-                        warm = self.do(WarmJob(proxy.port, name, 0.15), Calibration)
+                        warm = self.do(
+                            WarmJob(proxy.port, name, 0.15, gateway=bool(proxy.variant.gateway)), Calibration
+                        )
                         self.count(proxy.variant, warm.answered)
                         if proxy.variant is plain and number == 0:
                             rates[name] = warm.rate
                 for place, name in enumerate(self.plan.cases):
                     found = {}
                     size = self._size(name, rates[name])
+                    started = _that_take(name, every)
                     for proxy in started if place % 2 == 0 else started[::-1]:
-                        found[proxy.variant.name] = self._slice(proxy, name, size)
+                        share = self._size(name, rates[name] / litellm.SHARE) if proxy.variant.gateway else size
+                        found[proxy.variant.name] = self._slice(proxy, name, share)
                     self.measured.slices.setdefault(name, []).append(found)
                     rates[name] = found[plain.name].requests / found[plain.name].seconds
             # To each endpoint a proxy had as many client connections as the widest case needs, and reused them.
@@ -208,6 +218,10 @@ class Laboratory:
             for case in map(CASES.__getitem__, self.plan.cases):
                 widest[case.request.endpoint] = max(widest.get(case.request.endpoint, 0), case.connections)
             self.measured.client_connections += 2 * sum(widest.values())
+        if self.beside:
+            self.measured.logged = litellm.recorded(self.folder)
+        # How LiteLLM's proxy uses connections is its own affair, but each has a request.
+        self.measured.client_connections += self.measured.answered.get("litellm", 0)
         self.measured.upstream_connections = self.totals[upstream.CONNECTIONS]
 
     def _size(self, name: str, rate: float) -> int:
@@ -217,7 +231,8 @@ class Laboratory:
 
     def _slice(self, proxy: Proxy, name: str, requests: int) -> Slice:
         alone = math.ceil(CASES[name].alone * self.plan.alone)
-        found = self.do(SliceJob(proxy.port, proxy.pid, name, requests, alone), Slice)
+        job = SliceJob(proxy.port, proxy.pid, name, requests, alone, gateway=bool(proxy.variant.gateway))
+        found = self.do(job, Slice)
         self.count(proxy.variant, found.answered)
         return found
 
@@ -256,6 +271,11 @@ class Laboratory:
                 raise BenchError(f"the hook timer wrote nothing: {proxy.output()[-300:]!r}")
             times = json.loads(file.read_text(encoding="utf-8"))
             self.measured.hooks[name] = _summary(times, warm.answered + found.answered, warm.answered)
+
+
+def _that_take(case: str, started: list[Proxy]) -> list[Proxy]:
+    """Those of the processes for which a case is meant."""
+    return [proxy for proxy in started if not proxy.variant.gateway or case in litellm.CASES]
 
 
 def _summary(raw: dict[str, Any], requests: int, warm: int) -> HookTimes:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from peewee import BooleanField, TextField
 
+from aitap.storage.fields import Timestamp, Uuid
+from aitap.storage.models import CONTENTS
 from aitap.storage.rows import CHILDREN, INTERCEPTION, TOKEN_COUNTERS
-from aitap.storage.threads import cost_sum, token_sum
 
-__all__ = ["INTERCEPTION_COLUMNS", "SESSION_COLUMNS", "cell", "csv_line", "interception_row", "session_row"]
+__all__ = ["INTERCEPTION_COLUMNS", "SESSION_COLUMNS", "cell", "csv_line", "interception_line", "session_line"]
 
 _FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
@@ -87,24 +89,75 @@ SESSION_COLUMNS = list(_SESSION)
 """Heads of the columns of a session."""
 
 
-def interception_row(record: dict[str, Any]) -> list[str | int | float]:
-    """An interception in the order of ``INTERCEPTION_COLUMNS``."""
-    alone = [record]
-    prompts, tools = record["user_prompts"], record["tool_usages"]
-    return [
-        cell(value)
-        for value in (
-            *(record[name] for name in INTERCEPTION.names),
-            record["initiator"]["username"],
-            *token_sum(alone).values(),
-            cost_sum(alone)["cost_micros"],
-            prompts[0]["prompt"] if prompts else None,
-            ", ".join(usage["tool"] for usage in tools) or None,
-            *(record[name] for name in CHILDREN),
-        )
-    ]
+def interception_line(record: Any) -> str:
+    """An interception of :mod:`aitap.storage.bulk` as a row in the order of ``INTERCEPTION_COLUMNS``, with its end."""
+    usages, prompts, tools = record.token_usages, record.user_prompts, record.tool_usages
+    costs = [usage.cost_micros for usage in usages if usage.cost_micros is not None]
+    sums = _sums(usages) if usages else _UNKNOWN
+    prompt = _text(prompts[0].prompt) if prompts else ""
+    called = _text(", ".join([usage.tool for usage in tools])) if tools else ""
+    children = ",".join([_list(getattr(record, name)) for name in CHILDREN])
+    user = _CELLS[record.initiator.username]
+    return f"{_own(record)},{user},{sums},{sum(costs) if costs else ''},{prompt},{called},{children}\r\n"
 
 
-def session_row(record: Record) -> list[str | int | float]:
-    """A session in the order of ``SESSION_COLUMNS``."""
-    return [cell(value(record)) for value in _SESSION.values()]
+_UNKNOWN = "," * (len(TOKEN_COUNTERS) - 1)
+
+
+def _sums(usages: list[Any]) -> str:
+    if len(usages) == 1:
+        return ",".join([str(getattr(usages[0], name)) for name in TOKEN_COUNTERS])
+    return ",".join([str(sum([getattr(usage, name) for usage in usages])) for name in TOKEN_COUNTERS])
+
+
+def _list(children: list[Any]) -> str:
+    return '"' + _json(children).decode().replace('"', '""') + '"' if children else "[]"
+
+
+def _text(value: str | None) -> str:
+    found = cell(value)
+    return _quoted(found) if type(found) is str else repr(found)
+
+
+class _Cells(dict[str | None, str]):
+    """Finished cells of texts: most say what one before them said."""
+
+    def __missing__(self, value: str | None) -> str:
+        if len(self) >= _MOST_CELLS:
+            self.clear()
+        found = self[value] = _text(value)
+        return found
+
+
+_MOST_CELLS = 10_000
+_CELLS = _Cells()
+
+
+def _line_of_own() -> Callable[[Any], str]:
+    """What makes the cells of an interception's own columns, as one expression."""
+    cells = []
+    for field in INTERCEPTION.fields:
+        value = f"r.{field.name}"
+        if field.name == "metadata":
+            cells.append(f"cells[bytes({value}).decode()]")
+        elif isinstance(field, Uuid | Timestamp):
+            # Nothing in these would have to be quoted.
+            cells.append(f"{value} or ''")
+        elif isinstance(field, BooleanField):
+            cells.append(f"'true' if {value} else 'false'")
+        elif isinstance(field, TextField):
+            cells.append(f"{'text' if field.name in _SELDOM_TWICE else 'cells.__getitem__'}({value})")
+        else:
+            cells.append(f"'' if {value} is None else repr({value})")
+    names = {"cells": _CELLS, "text": _text}
+    made: Callable[[Any], str] = eval(f"lambda r: ','.join(({', '.join(cells)}))", names)  # noqa: S307 - names of our own
+    return made
+
+
+_SELDOM_TWICE = {"client_request_id", "error_message", "provider_request_id", *CONTENTS}
+_own = _line_of_own()
+
+
+def session_line(record: Record) -> str:
+    """A session as a row in the order of ``SESSION_COLUMNS``, with its end."""
+    return csv_line([cell(value(record)) for value in _SESSION.values()])

@@ -18,6 +18,7 @@ from aitap.export.progress import progress_bar
 from aitap.export.query_options import query_filter, query_options
 from aitap.export.store import opened
 from aitap.storage import cursors, queries
+from aitap.storage.bulk import Bulk, as_dict
 from aitap.storage.conversation import add_messages, add_session_messages
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def export(
         with _destination(output) as file, progress_bar(what, beside=beside) as bar:
             with _one_moment(database):
                 records = _records(database, what, wanted, cursor, bar)
+                if what == "interceptions" and (contents or format_name == "otlp"):
+                    records = map(as_dict, records)
                 if contents:
                     add = add_session_messages if what == "sessions" else add_messages
                     records = (add(database, record) for record in records)
@@ -130,23 +133,24 @@ def _format(given: str | None, output: Path | None) -> str:
 
 def _records(
     database: Database, what: str, wanted: queries.Filter, cursor: cursors.Cursor | None, bar: Bar
-) -> Iterable[dict[str, Any]]:
+) -> Iterable[Any]:
+    """Interceptions as structures (:mod:`aitap.storage.bulk`), sessions as dicts."""
     if cursor is not None:
         return cursors.iter_since(database, cursor, wanted)
     if bar.shown:
         bar.total((queries.count_sessions if what == "sessions" else queries.count_interceptions)(database, wanted))
-    return (queries.iter_sessions if what == "sessions" else queries.iter_interceptions)(database, wanted)
+    return queries.iter_sessions(database, wanted) if what == "sessions" else Bulk(database).all(wanted)
 
 
 class _Counted:
     """Records on their way, counted."""
 
-    def __init__(self, records: Iterable[dict[str, Any]], bar: Bar) -> None:
+    def __init__(self, records: Iterable[Any], bar: Bar) -> None:
         self.count = 0
         self._records = records
         self._bar = bar
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Any]:
         for record in self._records:
             yield record
             self.count += 1

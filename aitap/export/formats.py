@@ -1,4 +1,7 @@
-"""File formats: each takes records one by one and gives bytes piece by piece, in constant memory."""
+"""File formats: each takes records one by one and gives bytes piece by piece, in constant memory.
+
+Sessions, and whatever has messages, are dicts; interceptions are structures of :mod:`aitap.storage.bulk`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.export.csv_rows import INTERCEPTION_COLUMNS, SESSION_COLUMNS, csv_line, interception_row, session_row
+from aitap.export.csv_rows import INTERCEPTION_COLUMNS, SESSION_COLUMNS, csv_line, interception_line, session_line
 from aitap.export.failures import Failure
 from aitap.export.output import json_text
 
@@ -16,12 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "csv_lines", "json_array", "json_lines", "otlp", "parquet"]
 
-Record = dict[str, Any]
-
 _AT_ONCE = 50
 
 
-def json_lines(records: Iterable[Record], _: str) -> Iterator[bytes]:
+def json_lines(records: Iterable[Any], _: str) -> Iterator[bytes]:
     """One compact JSON object a line."""
     encode = msgspec.json.Encoder().encode_lines
     rest = iter(records)
@@ -29,7 +30,7 @@ def json_lines(records: Iterable[Record], _: str) -> Iterator[bytes]:
         yield encode(some)
 
 
-def json_array(records: Iterable[Record], _: str) -> Iterator[bytes]:
+def json_array(records: Iterable[Any], _: str) -> Iterator[bytes]:
     """One JSON array, indented by two spaces, byte for byte what ``json.dumps(..., indent=2)`` gives."""
     before = b"[\n"
     for record in records:
@@ -38,19 +39,19 @@ def json_array(records: Iterable[Record], _: str) -> Iterator[bytes]:
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def csv_lines(records: Iterable[Record], what: str) -> Iterator[bytes]:
+def csv_lines(records: Iterable[Any], what: str) -> Iterator[bytes]:
     """CSV as in RFC 4180, in UTF-8, with a head; see :mod:`aitap.export.csv_rows` for the cells."""
-    head, row = {
-        "interceptions": (INTERCEPTION_COLUMNS, interception_row),
-        "sessions": (SESSION_COLUMNS, session_row),
+    head, line = {
+        "interceptions": (INTERCEPTION_COLUMNS, interception_line),
+        "sessions": (SESSION_COLUMNS, session_line),
     }[what]
     yield csv_line(head).encode()
     rest = iter(records)
     while some := list(islice(rest, _AT_ONCE)):
-        yield "".join([csv_line(row(record)) for record in some]).encode()
+        yield "".join(map(line, some)).encode()
 
 
-def parquet(records: Iterable[Record], what: str, *, contents: bool = False) -> Iterator[bytes]:
+def parquet(records: Iterable[Any], what: str, *, contents: bool = False) -> Iterator[bytes]:
     """One Parquet file; see :mod:`aitap.export.parquet`. Raises ``Failure`` where the extra is missing."""
     try:
         from aitap.export.parquet import parquet_pieces
@@ -59,7 +60,7 @@ def parquet(records: Iterable[Record], what: str, *, contents: bool = False) -> 
     return parquet_pieces(records, what, contents=contents)
 
 
-def otlp(records: Iterable[Record], _: str) -> Iterator[bytes]:
+def otlp(records: Iterable[Any], _: str) -> Iterator[bytes]:
     """Nothing for a file: the records go to an OpenTelemetry collector, as log lines. Raises ``Failure``."""
     try:
         from aitap.observe.log_history import HistoryError, send_history

@@ -7,7 +7,7 @@ Times are timestamps (microseconds, UTC), ids are text. What has no fixed shape 
 from __future__ import annotations
 
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +20,7 @@ from aitap.storage.fields import Json, Timestamp
 from aitap.storage.rows import CHILDREN, INTERCEPTION, TOKEN_COUNTERS, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["parquet_pieces", "schema_of"]
 
@@ -102,7 +102,7 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _array(flat, kind.value_type))
     if pa.types.is_struct(kind):
         fields = list(kind)
-        rows = map(itemgetter(*(field.name for field in fields)), values)
+        rows = map(_getter(values, [field.name for field in fields]), values)
         columns = list(zip(*rows, strict=True)) or [()] * len(fields)
         arrays = [_array(column, field.type) for column, field in zip(columns, fields, strict=True)]
         return pa.StructArray.from_arrays(arrays, fields=fields)
@@ -115,13 +115,19 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
         return pa.array([None if value is None else _json(value).decode() for value in values], kind)
 
 
+def _getter(records: Sequence[Any], names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What makes a row of a record, be it a dict or a structure."""
+    return itemgetter(*names) if records and isinstance(records[0], dict) else attrgetter(*names)
+
+
 def _groups(records: Iterable[Record], schema: pa.Schema) -> Iterator[pa.Table]:
     """Row groups. Some records at a time become columns at once, which take a tenth of the room."""
-    rest, row, kinds = iter(records), itemgetter(*schema.names), schema.types
+    rest, kinds = iter(records), schema.types
     tables: list[pa.Table] = []
     rows = size = 0
     while some := list(islice(rest, _AT_ONCE)):
-        columns = [_array(values, kind) for values, kind in zip(zip(*map(row, some), strict=True), kinds, strict=True)]
+        rows_of_all = map(_getter(some, schema.names), some)
+        columns = [_array(values, kind) for values, kind in zip(zip(*rows_of_all, strict=True), kinds, strict=True)]
         tables.append(pa.Table.from_arrays(columns, schema=schema))
         rows, size = rows + len(some), size + tables[-1].nbytes
         if rows >= _ROWS or size >= _BYTES:

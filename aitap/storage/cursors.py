@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aitap.storage.bulk import Bulk
 from aitap.storage.database import execute_many, rows_of, transaction
 from aitap.storage.endings import endings_after, forget_endings, last_ending
 from aitap.storage.fields import timestamp_text
-from aitap.storage.filters import Filter, conditions
-from aitap.storage.models import Interception
-from aitap.storage.queries import iter_interceptions
-from aitap.storage.rows import INTERCEPTION, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from peewee import Database
+
+    from aitap.storage.filters import Filter
 
 __all__ = ["Cursor", "CursorMoved", "begin", "finish", "forget", "iter_since"]
 
@@ -64,21 +63,19 @@ def begin(database: Database, name: str, query: str) -> Cursor:
     return Cursor(name, number)
 
 
-def iter_since(database: Database, cursor: Cursor, filter: Filter) -> Iterator[dict[str, Any]]:
-    """What has ended since the last export; in a snapshot (:func:`aitap.storage.queries.snapshot`)."""
+def iter_since(database: Database, cursor: Cursor, filter: Filter) -> Iterator[Any]:
+    """What has ended since the last export, as :mod:`aitap.storage.bulk` gives it.
+
+    In a snapshot (:func:`aitap.storage.queries.snapshot`).
+    """
     cursor.to = last_ending(database)
+    bulk = Bulk(database)
     if cursor.number == _NEVER:
-        yield from iter_interceptions(database, msgspec.structs.replace(filter, ended=True))
+        yield from bulk.all(msgspec.structs.replace(filter, ended=True))
         return
-    wanted = conditions(filter)
-    place = INTERCEPTION.names.index("id")
     for ids in endings_after(database, cursor.number, cursor.to):
         for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start : start + _AT_ONCE]
-            query = Interception.select(*INTERCEPTION.fields).where(Interception.id.in_(some), *wanted)
-            order = {own_id: number for number, own_id in enumerate(some)}
-            rows = sorted(database.execute(query).fetchall(), key=lambda row: order[str(row[place])])
-            yield from whole(database, rows)
+            yield from bulk.some(ids[start : start + _AT_ONCE], filter)
 
 
 def finish(database: Database, cursor: Cursor, records: int) -> None:

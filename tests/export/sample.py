@@ -276,7 +276,7 @@ def write(url: str, records: list[Interception]) -> None:
     for record in records:
         assert writer.submit(record)
         # One by one, as in life: a result is sent after its call was stored.
-        assert writer.flush(20)
+        assert writer.flush(60)
     assert writer.close()
     assert writer.stats.lost == 0
     database.close()

@@ -8,6 +8,9 @@ import signal
 import struct
 import subprocess
 import sys
+from pathlib import Path
+
+from tests.forked import Forked, can_fork
 
 __all__ = ["on_terminal"]
 
@@ -21,13 +24,13 @@ def on_terminal(width: int, *args: str, interrupt_at: str | None = None, **varia
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aitap", *args],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        env=environment | {"TERM": "xterm-256color"} | variables,
-    )
+    environment |= {"TERM": "xterm-256color"} | variables
+    process: subprocess.Popen[bytes] | Forked
+    if can_fork:
+        process = Forked("aitap", args, Path.cwd(), environment, (terminal, terminal, terminal))
+    else:
+        command = [sys.executable, "-m", "aitap", *args]
+        process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
     output = b""
     while True:

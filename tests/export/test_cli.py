@@ -196,5 +196,18 @@ def test_env_starts_without_loading_what_it_does_not_need(module: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_help_has_a_line_for_each_command_and_loads_none() -> None:
+    code = (
+        "import sys\nfrom aitap.export.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit as done: assert not done.code\n"
+        "loaded = {name for name in sys.modules if name.startswith('aitap')}\n"
+        "assert loaded == {'aitap', 'aitap.export', 'aitap.export.cli', 'aitap.export.failures'}, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [row.split(maxsplit=1) for row in done.stdout.partition("Commands:\n")[2].splitlines()]
+    assert rows == [[name, line] for name, (_, line) in COMMANDS.items()]
+
+
 def test_all_commands_are_found_where_the_table_says() -> None:
     assert set(COMMANDS) == {path[0] for path in ALL if path}

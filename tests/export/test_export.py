@@ -26,6 +26,7 @@ from aitap.export.csv_rows import INTERCEPTION_COLUMNS, cell, csv_line
 from aitap.export.formats import FORMATS
 from aitap.record import Interception
 from aitap.storage import models, queries
+from aitap.storage.bulk import Bulk
 from aitap.storage.database import open_database
 from tests.export import sample
 from tests.export.conftest import Invoke, Written
@@ -200,7 +201,7 @@ def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None
         peaks = []
         for most in (1000, 3000):
             tracemalloc.start()
-            some = islice(queries.iter_interceptions(database, queries.Filter()), most)
+            some = islice(Bulk(database).all(queries.Filter()), most)
             assert sum(map(len, FORMATS["jsonl"](some, ""))) > most
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()

@@ -36,7 +36,7 @@ class Proxy:
     def write(self, *records: Interception) -> None:
         for record in records:
             assert self.writer.submit(record)
-        assert self.writer.flush(20)
+        assert self.writer.flush(60)
 
     def close(self) -> None:
         self.writer.close()

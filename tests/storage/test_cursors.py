@@ -20,7 +20,7 @@ def nightly(database: Database, filter: Filter = ALL, *, safe: bool = True) -> l
     """The ids that an export gives; ``safe`` says whether it got to its end."""
     cursor = cursors.begin(database, "nightly", "all")
     with snapshot(database):
-        found = [record["id"] for record in cursors.iter_since(database, cursor, filter)]
+        found = [record.id for record in cursors.iter_since(database, cursor, filter)]
     if safe:
         cursors.finish(database, cursor, len(found))
     return found
@@ -65,7 +65,7 @@ def test_what_is_committed_while_it_runs_comes_next_time(database: Database, rec
         with snapshot(database):
             found: list[Any] = []
             for record in cursors.iter_since(database, cursor, Filter()):
-                found.append(record["id"])
+                found.append(record.id)
                 recording.batch(batch)
         cursors.finish(database, cursor, 1)
         assert found == [first.id]
