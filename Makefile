@@ -31,7 +31,8 @@ run: venv
 	@exec $(BIN)/aitap run $(ARGS)
 
 test: venv
-	@exec $(BIN)/python -m pytest -n auto $(ARGS)
+	@# Neighbours share proxies and databases: each worker begins with a stretch of its own.
+	@exec $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check . addon

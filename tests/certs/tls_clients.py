@@ -86,7 +86,7 @@ def _run(*command: str | Path) -> tuple[int, str]:
 def python(port: int, host: str, ca: Path, folder: Path) -> tuple[bool, str]:
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), 20) as plain,
+            socket.create_connection(("127.0.0.1", port), 60) as plain,
             ssl.create_default_context(cafile=str(ca)).wrap_socket(plain, server_hostname=host),
         ):
             return True, "accepted"

@@ -109,7 +109,7 @@ def test_the_writer_says_why_it_cannot_write(make: Make, writer: Writer, tmp_pat
         assert writer.trouble == "the database does not take records: database is locked"
         until((tmp_path / "aitap.log").exists, "the log is written all the same")
         other.rollback()
-    assert writer.flush(30)
+    assert writer.flush(60)
     assert writer.trouble == ""
     writer.close(5)
     assert writer.trouble == "the writer does not run"
@@ -130,8 +130,8 @@ def test_an_address_of_the_endpoint_answers_nothing_else(make: Make, caplog: pyt
         make(metrics_listen=("::1" if socket.has_ipv6 and _loopback6() else "127.0.0.1", 0))
     url = caplog.text.partition("metrics at ")[2].partition("/metrics")[0]
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{url}/other", timeout=5)
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/metrics", method="HEAD"), timeout=5) as answered:
+        urllib.request.urlopen(f"{url}/other", timeout=60)
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/metrics", method="HEAD"), timeout=60) as answered:
         assert (answered.status, answered.read()) == (200, b"")
 
 

@@ -113,6 +113,6 @@ def test_a_lane_does_not_wait_for_a_database_that_is_gone() -> None:
     observers = Observers(Records(), [], [Lane(seeing, Placed())])
     for _ in range(50):
         observers.submit(interception())
-    until(lambda: len(seeing.seen) == 50, "every record is told", timeout=5)
+    until(lambda: len(seeing.seen) == 50, "every record is told", timeout=60)
     observers.close(5)
     assert {root for _, _, root in seeing.seen} == {None}

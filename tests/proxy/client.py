@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import h2.config
 import h2.connection
@@ -17,10 +18,21 @@ __all__ = ["ANTHROPIC", "OPENAI", "Http2Client", "connect", "exchange", "post"]
 
 ANTHROPIC = "api.anthropic.com"
 OPENAI = "api.openai.com"
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
-def connect(proxy: Mitmdump, host: str) -> http.client.HTTPSConnection:
+class Proxy(Protocol):
+    """Whatever listens on loopback and relays to a proxy."""
+
+    @property
+    def port(self) -> int:
+        """Where."""
+
+    def trust(self) -> ssl.SSLContext:
+        """A TLS context that trusts it."""
+
+
+def connect(proxy: Proxy, host: str) -> http.client.HTTPSConnection:
     """A connection to a provider, through CONNECT and TLS; requests on it reuse it."""
     connection = http.client.HTTPSConnection("127.0.0.1", proxy.port, context=proxy.trust(), timeout=TIMEOUT)
     connection.set_tunnel(host, 443)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from aitap.storage.database import StorageError, open_database
+from aitap.storage.models import MODELS
 from aitap.storage.queries import Filter, iter_interceptions
-from tests.proxy.forked import Forked, can_fork
+from tests.forked import Forked, aitap, can_fork
 
 __all__ = ["CHECKOUT", "Mitmdump", "aitap", "until"]
 
@@ -29,26 +30,13 @@ AITAP = [sys.executable, "-c", "from aitap.export.cli import main; main()"]
 T = TypeVar("T")
 
 
-def until(probe: Callable[[], T], what: str, timeout: float = 15.0) -> T:
+def until(probe: Callable[[], T], what: str, timeout: float = 60.0) -> T:
     """The first true value the probe gives; an ``AssertionError`` that says what was awaited where none comes."""
     deadline = time.monotonic() + timeout
     while not (value := probe()):
         assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
         time.sleep(0.01)
     return value
-
-
-def aitap(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line of this checkout to its end."""
-    return subprocess.run(
-        [*AITAP, *arguments],
-        cwd=CHECKOUT,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def _free_port() -> int:
@@ -116,7 +104,9 @@ class Mitmdump:
             words = [*start, *loaded, *usual, *arguments]
             self.process: subprocess.Popen[bytes] | Forked
             if can_fork and not visible and command == "mitmdump -s addon":
-                self.process = Forked(words, CHECKOUT, os.environ | own, log.fileno())
+                with Path(os.devnull).open("rb") as nothing:
+                    files = (nothing.fileno(), log.fileno(), log.fileno())
+                    self.process = Forked("mitmdump", words, CHECKOUT, os.environ | own, files)
             else:
                 self.process = subprocess.Popen(
                     words,
@@ -126,7 +116,11 @@ class Mitmdump:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                 )
-        self.port = int(until(self._listening, "a proxy that listens and records", 30)[1])
+        try:
+            self.port = int(until(self._listening, "a proxy that listens and records")[1])
+        except BaseException:
+            self.process.kill()
+            raise
 
     def said(self) -> str:
         """What this process has printed so far."""
@@ -155,7 +149,7 @@ class Mitmdump:
         wanted = parent or self.process.pid
         return [int(pid) for pid, parent_of, state in rows if int(parent_of) == wanted and state[0] != "Z"]
 
-    def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> int:
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 60.0) -> int:
         """Send a signal and wait for the end; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
@@ -175,7 +169,10 @@ class Mitmdump:
         if self._database is None:
             with contextlib.suppress(StorageError):
                 self._database = open_database(self.database_url, read_only=True)
-        return list(iter_interceptions(self._database, Filter())) if self._database is not None else []
+        if self._database is None:
+            return []
+        self._database.bind(MODELS, bind_refs=False, bind_backrefs=False)  # another may have been opened since
+        return list(iter_interceptions(self._database, Filter()))
 
     def forget(self) -> None:
         """Leave the records there are now out of :meth:`records`."""

@@ -28,7 +28,7 @@ __all__ = [
     "trusting",
 ]
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Listener:

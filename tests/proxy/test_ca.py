@@ -76,7 +76,7 @@ def test_names_that_the_server_s_certificate_has_besides_do_not_spoil_the_leaf(
 def test_the_address_that_a_client_dialled_does_not_spoil_the_leaf(start_proxy: Start) -> None:
     """Where only the handshake names the host, mitmproxy would add the address to the certificate."""
     proxy = start_proxy()
-    with socket.create_connection(("127.0.0.1", proxy.port), 20) as plain:
+    with socket.create_connection(("127.0.0.1", proxy.port), 60) as plain:
         plain.sendall(b"CONNECT 192.0.2.7:443 HTTP/1.1\r\nHost: 192.0.2.7:443\r\n\r\n")
         assert plain.recv(65536).startswith(b"HTTP/1.1 200")
         with proxy.trust().wrap_socket(plain, server_hostname=ANTHROPIC) as connection:

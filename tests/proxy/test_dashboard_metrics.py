@@ -106,7 +106,7 @@ def watched(start_proxy: Callable[..., Mitmdump], upstream: Upstream, tmp_path: 
         server = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
 
     def api(path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=10) as answered:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=60) as answered:
             return json.load(answered)["data"]
 
     def ask(query: str) -> list[Any]:
@@ -117,14 +117,14 @@ def watched(start_proxy: Callable[..., Mitmdump], upstream: Upstream, tmp_path: 
             return bool(ask('up{job="aitap"} == 1'))
         return False
 
-    until(scraped, "a first scrape", 30)
-    end = time.monotonic() + 40
+    until(scraped, "a first scrape")
+    end = time.monotonic() + 90
     # The proxy process tells what it counts every five seconds; a rate wants it told twice.
     while time.monotonic() < end and not ask("rate(aitap_proxy_refusals_total{part='limits'}[60s]) > 0"):
         load(proxy, upstream)
     yield ask, api
     server.terminate()
-    server.wait(20)
+    server.wait(60)
 
 
 def exposed(metric: Metric) -> str:

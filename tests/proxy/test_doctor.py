@@ -133,7 +133,7 @@ def test_no_key_a_wrong_key_and_the_right_one_are_told_apart(guarded: Mitmdump) 
         assert key not in json.dumps(found)
         return found["proxy.key"]["what"] == "it takes the key of alice" and found["proxy.tls"]["status"] == "ok"
 
-    until(taken, "the new key in force", 20)
+    until(taken, "the new key in force")
 
 
 def test_the_ca_of_a_proxy_elsewhere_is_fetched_with_the_key(guarded: Mitmdump, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_ca_of_a_proxy_elsewhere_is_fetched_with_the_key(guarded: Mitmdump, 
     def fetched() -> bool:
         return aitap("ca", "fetch", "-o", str(file), AITAP_PROXY=f"http://bob:{key}@{place}").returncode == 0
 
-    until(fetched, "the CA for the new key", 20)
+    until(fetched, "the CA for the new key")
     assert b"PRIVATE" not in file.read_bytes()
     assert file.read_bytes().strip() == guarded.certificate.read_bytes().strip()
     fingerprint = json.loads(aitap("ca", "show", "--confdir", str(guarded.confdir), "--json").stdout)["sha256"]
@@ -188,7 +188,7 @@ def _port_at(proxy: Mitmdump, address: str) -> int | None:
 def test_a_client_that_refuses_our_certificate_is_found_with_what_to_do(start_proxy: Callable[..., Mitmdump]) -> None:
     proxy = start_proxy()
     for _ in range(2):
-        with socket.create_connection(("127.0.0.1", proxy.port), 10) as plain:
+        with socket.create_connection(("127.0.0.1", proxy.port), 60) as plain:
             plain.sendall(b"CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: api.anthropic.com:443\r\n\r\n")
             assert b" 200 " in plain.recv(65536)
             with pytest.raises(ssl.SSLCertVerificationError):
@@ -198,7 +198,7 @@ def test_a_client_that_refuses_our_certificate_is_found_with_what_to_do(start_pr
     def told() -> dict[str, Any] | None:
         return look(proxy, "--proxy", proxy.url).get("hosts.refused")
 
-    found = until(told, "the refusal in the database", 20)
+    found = until(told, "the refusal in the database")
     assert found["status"] == "warning"
     assert "api.anthropic.com" in found["what"]
     assert "aitap hosts observe api.anthropic.com" in found["fix"]

@@ -23,7 +23,7 @@ from tests.proxy.wire import (
 )
 
 EVENTS = "text/event-stream"
-PATIENCE = 15.0
+PATIENCE = 60.0
 CALL = ("toolu_1", "weather", {"city": "Paris"})
 BEGUN = message_sse("msg_1", call=CALL).partition(b"event: message_delta")[0]
 """A stream up to and with its tool call, without its end."""
@@ -88,6 +88,19 @@ def test_an_http2_stream_that_the_client_resets_is_cancelled_and_its_neighbour_l
     has_what_was_read(cancelled)
     assert client.bodies[kept] == message_sse("msg_1", call=CALL)
     assert proxy.record()["outcome"] == "completed"
+
+
+def test_a_client_that_closes_its_http2_connection_mid_stream_is_cancelled(proxy: Mitmdump, upstream: Upstream) -> None:
+    released = threading.Event()
+    upstream.serve(begin_and_hold(released))
+    client = Http2Client(proxy, ANTHROPIC)
+    stream = client.post(MESSAGES, ask_messages("hi", stream=True))
+    client.until(lambda it: len(it.bodies[stream]) == len(BEGUN))
+    client.close()
+    record = proxy.record()
+    released.set()
+    assert record["outcome"] == "cancelled"
+    has_what_was_read(record)
 
 
 def test_a_client_that_leaves_before_the_answer_is_cancelled(proxy: Mitmdump, upstream: Upstream) -> None:

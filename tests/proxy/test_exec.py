@@ -49,7 +49,7 @@ def test_a_client_that_exec_starts_gets_through_with_its_key_and_only_with_it(
     def through() -> bool:
         return aitap(*common, "--key-file", str(tmp_path / "key"), "--", *CLIENTS[client]).returncode == 0
 
-    until(through, "the client with the new key", 20)
+    until(through, "the client with the new key")
     record = guarded.record()
     assert record["initiator"]["username"] == "alice"
     assert (record["model"], record["outcome"]) == ("m", "completed")

@@ -63,7 +63,7 @@ def test_a_listener_that_is_opened_later_counts_from_then_on(
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
         until(there, "the other listener")
-        with socket.create_connection(("127.0.0.1", port), 20) as other:
+        with socket.create_connection(("127.0.0.1", port), 60) as other:
             other.sendall(CONNECT + b"\r\n")
             assert other.recv(65536).startswith(b"HTTP/1.1 407 ")
 

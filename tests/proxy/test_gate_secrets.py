@@ -119,7 +119,7 @@ def sign_in(port: int, name: str, password: str) -> None:
     """Show user and password by SOCKS5, whole and cut."""
     message = b"\x01" + bytes([len(name)]) + name.encode() + bytes([len(password)]) + password.encode()
     for data in (message, message[:-1]):
-        with socket.create_connection(("127.0.0.1", port), 20, source_address=(own_address(), 0)) as connection:
+        with socket.create_connection(("127.0.0.1", port), 60, source_address=(own_address(), 0)) as connection:
             connection.sendall(b"\x05\x01\x02" + data)
             connection.shutdown(socket.SHUT_WR)
             rest(connection)

@@ -51,7 +51,7 @@ def prometheus(proxy: Mitmdump, tmp_path: Path) -> Iterator[str]:
         )
     yield f"http://{own}"
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def ask(prometheus: str, query: str) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def test_it_is_up_and_counts_what_has_passed(proxy: Mitmdump, prometheus: str, u
     def counted(query: str, wanted: str) -> bool:
         return any(found["value"][1] == wanted for found in ask(prometheus, query))
 
-    until(lambda: counted("up{job='aitap'}", "1"), "a scrape", 30)
+    until(lambda: counted("up{job='aitap'}", "1"), "a scrape")
     until(lambda: counted("sum(aitap_interceptions_total{status='completed'})", "3"), "three interceptions")
     until(lambda: counted("sum(gen_ai_client_token_usage_sum{gen_ai_token_type='input'})", "57"), "their tokens")
     assert counted("aitap_records_lost_total", "0")

@@ -21,7 +21,7 @@ from tests.proxy.mitmdump import Mitmdump, until
 from tests.proxy.upstream import self_signed
 
 WORDS = "Ask the platform team, Gr\u00fc\u00dfe."
-PATIENCE = 15.0
+PATIENCE = 60.0
 NOTED = {"action": "deny", "rule": 1, "mode": "enforce"}
 
 
@@ -80,7 +80,8 @@ def under(tmp_path: Path, confdir: Path, provider: Provider, monkeypatch: pytest
 
 def open_socket(proxy: Mitmdump, target: str = "/v1/responses") -> ClientConnection:
     headers = {"authorization": "Bearer sk-proj-not-a-real-key-0123456789"}
-    return connect(f"wss://api.openai.com{target}", ssl=proxy.trust(), proxy=proxy.url, additional_headers=headers)
+    address = f"wss://api.openai.com{target}"
+    return connect(address, ssl=proxy.trust(), proxy=proxy.url, additional_headers=headers, open_timeout=PATIENCE)
 
 
 def ask(connection: ClientConnection, model: str | None, text: str, **more: Any) -> dict[str, Any]:

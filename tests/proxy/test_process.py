@@ -19,7 +19,7 @@ from tests.proxy.upstream import Reply, Request, Upstream, answer
 from tests.proxy.wire import MESSAGES, ask_messages, message_json, message_sse
 
 EVENTS = "text/event-stream"
-PATIENCE = 15.0
+PATIENCE = 60.0
 BEGUN = message_sse("msg_1", text="one").partition(b"event: message_delta")[0]
 
 StartProxy = Callable[..., Mitmdump]

@@ -22,7 +22,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, confdir: Path, _provider: Up
     arguments = ("--set", f"aitap_proxy_protocol={FRONT}")
     proxy = Mitmdump(tmp_path_factory.mktemp("behind"), confdir, _provider, arguments=arguments)
     yield proxy
-    proxy.stop(timeout=40)
+    proxy.stop()
 
 
 def answer(proxy: Mitmdump, header: bytes, source: str = FRONT, **fields: str) -> bytes:

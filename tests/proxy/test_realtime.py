@@ -39,7 +39,7 @@ class Realtime:
 
     def close(self) -> None:
         self._server.shutdown()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _converse(self, connection: ServerConnection) -> None:
         def say(kind: str, **more: Any) -> None:

@@ -19,7 +19,7 @@ from tests.proxy.upstream import Reply, Request, Upstream, answer, in_turn, ragg
 from tests.proxy.wire import CHAT, MESSAGES, RESPONSES, ask_chat, ask_messages, ask_responses, message_json, message_sse
 
 EVENTS = "text/event-stream; charset=utf-8"
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,

@@ -27,7 +27,7 @@ from tests.proxy.sdks import OPENAI_KEY, Tap
 from tests.proxy.upstream import Reply, Request, Upstream, answer, self_signed
 from tests.proxy.wire import GPT, RESPONSES, response_json, response_sse
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 SDK = pytest.mark.skipif(
     not hasattr(Responses, "connect"),
     reason="this openai SDK has no WebSocket for the Responses API",
@@ -119,7 +119,7 @@ def said(text: str) -> dict[str, Any]:
 
 def sdk_session(proxy: Mitmdump, client: openai.OpenAI) -> Any:
     """The SDK's connection manager, sent through the proxy."""
-    options: Any = {"ssl": proxy.trust(), "proxy": proxy.url}
+    options: Any = {"ssl": proxy.trust(), "proxy": proxy.url, "open_timeout": PATIENCE}
     return client.responses.connect(websocket_connection_options=options)
 
 
@@ -136,6 +136,7 @@ def open_socket(proxy: Mitmdump) -> ClientConnection:
         proxy=proxy.url,
         user_agent_header=None,
         additional_headers=CODEX,
+        open_timeout=PATIENCE,
     )
 
 
@@ -272,7 +273,7 @@ def test_a_socket_that_is_open_all_day_takes_no_memory_and_loses_no_turn(
                 for _ in range(FRAMES):
                     last = connection.recv(PATIENCE)
                 assert json.loads(last)["response"]["id"] == f"resp_{number}"
-            until(lambda half=half: ended(own_proxy) >= half.stop, "every turn is recorded", 30)
+            until(lambda half=half: ended(own_proxy) >= half.stop, "every turn is recorded")
             used.append({"mitmdump": resident(own_proxy.process.pid), "recorder": resident(recorder)})
 
     grown = {name: used[1][name] - used[0][name] for name in used[0]}

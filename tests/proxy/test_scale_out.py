@@ -64,7 +64,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, confdir: Path, _provider: Ups
     assert sorted(started) == [1, 2]
     yield Pair((started[1], started[2]), url)
     for proxy in started.values():
-        proxy.stop(timeout=40)
+        proxy.stop()
     postgres.drop(url)
 
 
@@ -80,7 +80,7 @@ def haproxy(folder: Path, pair: Pair, port: int) -> list[str]:
         health = address(proxy).rpartition(":")[2]
         text = text.replace(f"10.0.0.{number}:8080", f"127.0.0.1:{proxy.port} port {health}")
     path = folder / "haproxy.cfg"
-    path.write_text(text.replace("maxconn 20000", "maxconn 200"))
+    path.write_text(text)
     return ["haproxy", "-db", "-f", str(path)]
 
 

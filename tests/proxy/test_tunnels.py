@@ -163,7 +163,7 @@ def test_when_the_client_dies_the_server_hears_of_it_and_the_bytes_are_counted(
     tunnel.sendall(b"\x02hello")
     assert tunnel.recv(100) == b"\x02hello"
     reset(tunnel)
-    assert ended.wait(15)
+    assert ended.wait(60)
     host_listed(proxy, host, "tunnelled", bytes_sent=6, bytes_received=6)
 
 
@@ -341,7 +341,7 @@ def test_through_a_proxy_that_speaks_tls_itself(
     server, certificate = tls
     proxy = start(server, "--set", f"connection_strategy={strategy}")
     context = trusting()
-    plain = socket.create_connection(("127.0.0.1", proxy.port), 15)
+    plain = socket.create_connection(("127.0.0.1", proxy.port), 60)
     outer = context.wrap_socket(plain, server_hostname="proxy.example.com")
     outer.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
     assert outer.recv(1000).startswith(b"HTTP/1.1 200")

@@ -41,7 +41,7 @@ def test_its_answer_is_streamed_also_before_anyone_knows_what_it_is(decrypting: 
     def handler(_: Request, reply: Reply) -> None:
         reply.head(200, {"content-type": "application/json"})
         reply.send(b'{"first": ')
-        released.wait(15)
+        released.wait(60)
         reply.send(b"1}")
         reply.end()
 

@@ -27,7 +27,7 @@ TWO = {"command": "aitap run", "options": ("--workers", "2")}
 def _pair(tmp_path_factory: pytest.TempPathFactory, confdir: Path, _provider: Upstream) -> Iterator[Mitmdump]:
     pair = Mitmdump(tmp_path_factory.mktemp("pair"), confdir, _provider, arguments=LISTEN, **TWO)  # type: ignore[arg-type]
     yield pair
-    pair.stop(timeout=40)
+    pair.stop()
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_both_serve_the_port_and_leave_one_database_and_one_set_of_metrics(pair:
             sent += 1
         return len(runs(pair)) >= 2
 
-    until(both, "calls through both workers", 40)
+    until(both, "calls through both workers")
     assert [record["outcome"] for record in pair.records(sent)] == ["completed"] * sent
     samples = counted(pair, "aitap_interceptions_total", before + sent)
     # What both see of the same file is no sum.
@@ -73,7 +73,7 @@ def test_one_that_is_killed_is_replaced_and_no_sum_falls(pair: Mitmdump) -> None
     before = value(scrape(pair), "aitap_records_written_total")
     victim = pair.children()[0]
     os.kill(victim, signal.SIGKILL)
-    until(lambda: victim not in pair.children() and len(pair.children()) == 2, "another worker", 40)
+    until(lambda: victim not in pair.children() and len(pair.children()) == 2, "another worker")
     samples = counted(pair, "aitap_workers", 2)
     assert value(samples, "aitap_worker_restarts_total") >= 1
     assert value(samples, "aitap_records_written_total") >= before
@@ -94,10 +94,10 @@ def test_a_parent_that_is_killed_takes_its_workers_along_and_every_record_gets_i
 
     upstream.serve(begin)
     proxy = start_proxy(**TWO)
-    workers = until(lambda: len(found := proxy.children()) == 2 and found, "two workers", 40)
+    workers = until(lambda: len(found := proxy.children()) == 2 and found, "two workers")
     streams = [post(connect(proxy, ANTHROPIC), MESSAGES, ask_messages("hi", stream=True)) for _ in range(3)]
     assert [stream.read(len(BEGUN)) for stream in streams] == [BEGUN] * 3
     assert proxy.stop(signal.SIGKILL) == -signal.SIGKILL
-    until(lambda: not any(map(proxy.children, workers)), "the end of the recorders", 40)
+    until(lambda: not any(map(proxy.children, workers)), "the end of the recorders")
     released.set()
     assert [record["ended_at"] is not None for record in proxy.all_records()] == [True] * 3

@@ -30,7 +30,7 @@ from cryptography.x509.oid import NameOID
 
 __all__ = ["Handler", "Reply", "Request", "Upstream", "answer", "in_turn", "ragged", "self_signed"]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a thread waits for what a test promised before it gives up."""
 
 

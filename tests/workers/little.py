@@ -32,7 +32,7 @@ while True:
         except OSError:
             continue
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(60)
             connection.sendall(f"{os.getpid()}\\n".encode())
             connection.recv(1)
 """

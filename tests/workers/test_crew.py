@@ -39,7 +39,7 @@ class Running:
 
     def served_by(self) -> int:
         """The worker that answers a connection."""
-        with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 60) as connection:
             return int(connection.makefile().readline())
 
     def workers(self, count: int) -> set[int]:
@@ -56,7 +56,7 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_one_that_dies_soon_again_is_replaced_after_a_pause(launch: Launch) -> N
 
 def test_where_the_first_cannot_begin_nothing_does(launch: Launch) -> None:
     crew = launch(3, "wrong")
-    assert crew.process.wait(20) == 3
+    assert crew.process.wait(60) == 3
     assert "another" not in crew.said()
 
 

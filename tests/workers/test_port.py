@@ -25,20 +25,20 @@ def test_all_sockets_are_of_one_port_and_what_is_closed_leaves_the_others(balanc
     assert first.getsockname() == second.getsockname() == ("127.0.0.1", number)
     first.close()
     for _ in range(8):
-        with socket.create_connection(("127.0.0.1", number), 5):
-            second.settimeout(5)
+        with socket.create_connection(("127.0.0.1", number), 60):
+            second.settimeout(60)
             second.accept()[0].close()
     second.close()
     port.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", number), 5)
+        socket.create_connection(("127.0.0.1", number), 60)
 
 
 @pytest.mark.skipif(not BALANCED, reason="of systems that spread connections")
 def test_many_connections_are_spread() -> None:
     port = Port("127.0.0.1", free_port())
     sockets = [bound for _ in range(2) for bound in port.open()]
-    clients = [socket.create_connection(("127.0.0.1", port.port), 5) for _ in range(64)]
+    clients = [socket.create_connection(("127.0.0.1", port.port), 60) for _ in range(64)]
     waiting = []
     for bound in sockets:
         bound.setblocking(False)
