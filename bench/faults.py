@@ -16,7 +16,8 @@ from pathlib import Path
 
 from mitmproxy.certs import CertStore
 
-from tests.proxy.faults import FAULTS, Laboratory, Outcome, PostgresPlace, SqlitePlace, tmpfs
+from tests.proxy.faults import FAULTS, NEED_ROOT, Laboratory, Outcome
+from tests.proxy.places import Disk, PostgresPlace, SqlitePlace, tmpfs
 from tests.proxy.upstream import Upstream
 
 __all__ = ["main"]
@@ -36,7 +37,7 @@ def main() -> int:
     """Run the rounds; status 1 where something was not as promised."""
     chosen = _arguments()
     faults = chosen.only.split(",") if chosen.only else list(FAULTS)
-    totals: Counter[str] = Counter()
+    totals: dict[str, Counter[str]] = {fault: Counter() for fault in faults}
     failed: list[Outcome] = []
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -46,24 +47,29 @@ def main() -> int:
         for name in ("confdir", "work", "pg"):
             (folder / name).mkdir()
         CertStore.create_store(folder / "confdir", "mitmproxy", 2048)
-        small = stack.enter_context(tmpfs(folder / "small", "8m"))
-        if not small and "room" in faults:
-            print("no small disk can be mounted here: the fault `room` is left out", file=sys.stderr)
-            faults.remove("room")
+        small = [stack.enter_context(tmpfs(folder / name, size)) for name, size in (("db", "192m"), ("small", "8m"))]
+        if not all(small):
+            print("no small disks can be mounted here: faults of disks are left out", file=sys.stderr)
+            faults = [fault for fault in faults if fault not in NEED_ROOT]
         upstream = Upstream(folder)
         stack.callback(upstream.close)
-        place: SqlitePlace | PostgresPlace = SqlitePlace(folder / "work")
+        place: SqlitePlace | PostgresPlace = SqlitePlace(folder / "db")
         if chosen.database == "postgresql":
             place = PostgresPlace(folder / "pg")
             stack.callback(place.close)
+            faults = [fault for fault in faults if fault == "room" or fault not in NEED_ROOT]
         spool = folder / "small" / "spool"
-        laboratory = Laboratory(folder / "work", folder / "confdir", upstream, place, spool, chosen.seed)
+        disks = (Disk(folder / "db"), Disk(folder / "small"))
+        laboratory = Laboratory(folder / "work", folder / "confdir", upstream, place, spool, chosen.seed, disks)
         stack.callback(laboratory.close)
         print(f"{chosen.rounds} rounds on {chosen.database}, seed {chosen.seed}", flush=True)
         for number, fault in zip(range(1, chosen.rounds + 1), itertools.cycle(faults), strict=False):
             outcome = laboratory.round(fault, chosen.seconds)
+            total = totals[fault]
             for name in ("finished", "recorded", "lost", "broken"):
-                totals[name] += getattr(outcome, name)
+                total[name] += getattr(outcome, name)
+            total["rounds"] += 1
+            total["wrong"] += bool(outcome.problems)
             if outcome.problems:
                 failed.append(outcome)
             print(
@@ -71,11 +77,16 @@ def main() -> int:
                 f"{outcome.lost:4} counted as lost  {'; '.join(outcome.problems)}",
                 flush=True,
             )
-    print(
-        f"{chosen.rounds} rounds in {time.monotonic() - begun:.0f} s: {totals['finished']} exchanges finished, "
-        f"{totals['recorded']} recorded, {totals['finished'] - totals['recorded']} not, {totals['lost']} counted as "
-        f"lost; {totals['broken']} clients of killed proxies; {len(failed)} rounds not as promised"
-    )
+    names = ("rounds", "exchanges", "recorded", "not", "counted", "cut off", "wrong")
+    print(f"\n{'fault':20}" + "".join(f"{name:>10}" for name in names))
+    every: Counter[str] = sum(totals.values(), Counter())
+    for fault, total in [*totals.items(), ("all", every)]:
+        if total["rounds"]:
+            missing = total["finished"] - total["recorded"]
+            values = (total["rounds"], total["finished"], total["recorded"], missing)
+            values = (*values, total["lost"], total["broken"], total["wrong"])
+            print(f"{fault:20}" + "".join(f"{value:10,}" for value in values))
+    print(f"{time.monotonic() - begun:.0f} s; {len(failed)} rounds not as promised")
     return 1 if failed else 0
 
 

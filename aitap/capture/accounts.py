@@ -1,7 +1,8 @@
 """The recorder's books: what it has been given, and what of that is safe, so that nothing is lost in silence.
 
 A record is safe when the database or the spool has it, or when a counter says that it is lost. What is not, and what
-the proxy began and never handed over, is what a ``kill -9`` costs; see :mod:`aitap.storage.spool.ledger`.
+the proxy began and never handed over, is what a ``kill -9`` of the two costs (see :mod:`aitap.storage.spool.ledger`);
+where the proxy lives on, it holds what is not (see :mod:`aitap.capture.held`), and asks by :meth:`Accounts.marks`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ class Accounts:
         self._open: set[str] = set()
         """Ids of those that are safe and have not ended."""
         self._awaited: dict[str, int] = {}
+        self.frame = 0
+        """The number of the frame that is being read; see :mod:`aitap.capture.held`."""
+        self._unsafe: dict[str, int] = {}
+        """The frame in which each record began that is not safe in any form, by its id; oldest first."""
+        self._going_on: dict[str, int] = {}
+        """The same of all whose end is not safe."""
         ledger.safe(self._safe)
 
     def received(self, count: int) -> None:
@@ -38,10 +45,21 @@ class Accounts:
         self._received += count
         self._ledger.received(self._received)
 
-    def opened(self) -> None:
+    def opened(self, record_id: str) -> None:
         """One more record has begun."""
+        with self._lock:
+            self._unsafe[record_id] = self._going_on[record_id] = self.frame
         self._opened += 1
         self._ledger.opened(self._opened)
+
+    def marks(self) -> tuple[int, int]:
+        """The first frame in which something began that is not safe in any form, and that has not ended safely.
+
+        For any thread.
+        """
+        with self._lock:
+            frame = self.frame
+            return next(iter(self._unsafe.values()), frame), next(iter(self._going_on.values()), frame)
 
     def wait_for(self, record_id: str, number: int) -> None:
         """Tell when the beginning of this record, of this exchange, is settled."""
@@ -54,14 +72,17 @@ class Accounts:
         with self._lock:
             safe = self._safe
             for record in records:
+                self._unsafe.pop(record.id, None)
                 if record.ended_at is None:
                     if record.id not in self._open:
                         self._open.add(record.id)
                         safe += 1
-                elif record.id in self._open:
-                    self._open.remove(record.id)
                 else:
-                    safe += 1
+                    self._going_on.pop(record.id, None)
+                    if record.id in self._open:
+                        self._open.remove(record.id)
+                    else:
+                        safe += 1
                 if self._awaited and (number := self._awaited.pop(record.id, None)) is not None:
                     numbers.append(number)
             if safe != self._safe:

@@ -57,7 +57,9 @@ def _find(router: Router, flow: http.HTTPFlow) -> Called | None:
     if route is None and (sni := flow.client_conn.sni):
         host, route = sni, router.route(sni.lower(), path, port)
     if route is None and (named := request.pretty_host) != data.host:
-        host, route = named, router.route(named.lower(), path, port)
+        # Bytes that are no text stand in it as halves of characters, which no record can hold.
+        host = named if named.isascii() else named.encode("utf-8", "replace").decode()
+        route = router.route(host.lower(), path, port)
     if route is None and post:
         route = router.guess(host.lower(), path, port)
     if route is None or (post and route.socket_only):

@@ -20,6 +20,9 @@ def gone_by_client(broken: http.HTTPFlow, message: str) -> bool:
         if broken.client_conn.alpn != b"h2" or broken.server_conn.alpn != b"h2":
             return broken.client_conn.alpn == b"h2"
         return "(CANCEL)" in message or "(NO_ERROR)" in message
+    if message == "peer closed connection":
+        # It is said of either side's HTTP/2, just when that side has become unreadable.
+        return broken.client_conn.alpn == b"h2" and not broken.client_conn.connected
     if "by client" in message:
         return True
     return broken.client_conn.timestamp_end is not None and "server" not in message.lower()

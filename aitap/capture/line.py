@@ -1,11 +1,12 @@
 """The recorder process, seen from the proxy: started, fed without ever blocking, replaced when it dies.
 
-What a recorder that died had not made safe is counted: the :class:`Ledger` that it shares with the proxy says how
-much that was. What comes until the next one runs waits for it, within the bound.
+What a recorder that died had not made safe is given to the next (:mod:`aitap.capture.held`), and so is what comes
+until that runs, each within a bound. What is beyond it is counted, by the :class:`Ledger` that the two share.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.relay import BEGIN, BODY
+from aitap.capture.held import Held
+from aitap.capture.relay import AGAIN, BEGIN, BODY
 from aitap.storage.spool.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -35,7 +37,10 @@ _LONG = 64 * 1024
 _BUFFER = 4 * 1024 * 1024
 _MOST_WAITING = 256 * 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[2]
-_CHILD = "import sys; sys.path.insert(0, {root!r}); from aitap.capture.recorder import main; sys.exit(main())"
+_CHILD = (
+    "import sys; sys.path.insert(0, {root!r}); sys.modules.update(dict.fromkeys(sys.argv[2:])); "
+    "from aitap.capture.recorder import main; sys.exit(main())"
+)
 _RESTART_AFTER = 1.0
 
 
@@ -62,9 +67,11 @@ class RecorderLine:
         """Called with the numbers of exchanges whose beginnings are safe (True), or are not and will not be (False)."""
         self.unsent: Callable[[], int] = lambda: 0
         """How many beginnings are counted in the ledger that were not handed over yet."""
+        self.held = Held()
+        """What was handed over, or waits to be, and is not safe."""
         self._ledger = Ledger() if ledger is None else ledger
         self._lock = lock
-        self._settings = settings
+        self._settings = msgspec.structs.replace(settings, run=os.urandom(16))
         self._loop = loop
         self._waiting: deque[memoryview] = deque()
         self._bytes = 0
@@ -83,7 +90,7 @@ class RecorderLine:
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 # -P: nothing is imported from the folder the user happens to stand in.
-                [sys.executable, "-P", "-c", _CHILD.format(root=str(_ROOT)), str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _CHILD.format(root=str(_ROOT)), str(theirs.fileno()), *self._unneeded()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=inherited,
@@ -94,11 +101,18 @@ class RecorderLine:
         self._line = ours
         self._up = True
         self._loop.add_reader(ours, self._hear)
-        # In front of what has waited for a recorder.
-        settings = self._encode(self._settings)
-        self._waiting.appendleft(memoryview(len(settings).to_bytes(8) + settings))
-        self._bytes += len(settings) + 8
+        self._waiting = deque([_framed(self._encode(self._settings))])
+        if self.deaths:
+            first, fresh = self.held.again(self._bytes)
+            again = (AGAIN, 0, time.time(), first, fresh)
+            self._waiting.append(_framed(self._encode([again, *self.held.sockets])))
+            self._waiting += self.held.pieces()
+        self._bytes = sum(map(len, self._waiting))
         self._write()
+
+    def _unneeded(self) -> list[str]:
+        """Drivers that Peewee would import only because they are there: half of the start, a third of the memory."""
+        return ["psycopg"] if self._settings.database_url.startswith("sqlite:") else []
 
     @property
     def waiting(self) -> int:
@@ -110,33 +124,42 @@ class RecorderLine:
         if not self._up and self.congested:
             self.dropped += len(items)
             return
+        bodies: list[bytes] = []
+        begun = 0
         for place, item in enumerate(items):
-            if item[0] == BEGIN and len(item[4]) > _LONG:
-                # By reference: the one copy is the kernel's.
-                self._queue(item[4], BODY)
-                items[place] = (*item[:4], None)
+            if item[0] == BEGIN:
+                begun += 1
+                if len(item[4]) > _LONG:
+                    # By reference: the one copy is the kernel's.
+                    bodies.append(item[4])
+                    items[place] = (*item[:4], None)
         try:
             frame = self._encode(items)
         except Exception:
             logger.exception("aitap: some of what passed cannot be handed over")
-            frame = self._encode([item for item in items if self._can_go(item)])
-        self._queue(frame)
+            mended = list(map(self._mended, items))
+            whose = (place for place, item in enumerate(items) if item[0] == BEGIN and item[4] is None)
+            bodies = [body for body, place in zip(bodies, whose, strict=True) if mended[place] is not None]
+            good = [item for item in mended if item is not None]
+            begun = sum(item[0] == BEGIN for item in good)
+            frame = self._encode(good)
+        self._queue([piece for body in bodies for piece in _pieces(body, BODY)] + _pieces(frame), begun)
 
-    def _can_go(self, item: Any) -> bool:
-        try:
-            self._encode(item)
-        except Exception:  # noqa: BLE001 - logged and counted by the caller
-            self.dropped += 1
-            return False
-        return True
+    def _mended(self, item: Any) -> Any:
+        """An item that can be handed over: without halves of characters, which no line takes; None where it cannot."""
+        for mend in (tuple, _as_unicode):
+            with contextlib.suppress(Exception):  # logged by the caller, and counted here
+                found = mend(item)
+                self._encode(found)
+                return found
+        self.dropped += 1
+        return None
 
-    def _queue(self, frame: bytes, kind: int = 0) -> None:
-        size = (len(frame) | kind).to_bytes(8)
-        if len(frame) > _LONG:
-            self._waiting += (memoryview(size), memoryview(frame))
-        else:
-            self._waiting.append(memoryview(size + frame))
-        self._bytes += len(frame) + 8
+    def _queue(self, pieces: list[memoryview], begun: int) -> None:
+        size = sum(map(len, pieces))
+        self._waiting += pieces
+        self._bytes += size
+        self.held.add(pieces, size, begun, self._bytes)
         self.congested = self._bytes > _MOST_WAITING
         if self._up and not self._writing:
             self._write()
@@ -157,8 +180,7 @@ class RecorderLine:
                 self._loop.add_writer(self._line, self._write)
             return
         except OSError:
-            self._waiting.clear()  # the reader hears of it, too, and starts another recorder
-            self._bytes = 0
+            pass  # the reader hears of it, too, and starts another recorder
         if self._writing:
             self._writing = False
             self._loop.remove_writer(self._line)
@@ -181,12 +203,15 @@ class RecorderLine:
                 self.on_settled(told["settled"], told["kept"])
             else:
                 self.report = told
+                self.held.let_go(told["needed"], told["wanted"])
 
     def _died(self) -> None:
-        """Nobody but us ends the recorder: something killed it. What it had not made safe yet is lost."""
+        """Nobody but us ends the recorder: something killed it. What it had not made safe yet is for the next."""
         self.deaths += 1
         self._hang_up()
-        lost = self._ledger.settle(but=self.unsent())
+        missing = self.held.missing
+        lost = self._ledger.settle(but=self.unsent() + self.held.begun)
+        lost = 0 if missing is None else max(missing, lost)
         self.lost += lost
         logger.error(
             "aitap: the recorder process died; %s, a new one is started",
@@ -209,9 +234,9 @@ class RecorderLine:
             self._writing = False
             self._loop.remove_writer(self._line)
         self._line.close()
+        # Whatever the dead one may have read of what is held, this much it cannot.
+        self._bytes = min(sum(map(len, self._waiting)), self.held.bytes)
         self._waiting.clear()
-        self._bytes = 0
-        self.congested = False
 
     @property
     def ended(self) -> bool:
@@ -223,9 +248,12 @@ class RecorderLine:
 
         The proxy stops anyway, so this one call may block, for ``timeout`` seconds at most.
         """
-        if not self._up:
-            return False
         deadline = time.monotonic() + timeout
+        if not self._up:
+            try:
+                self._start()
+            except OSError:
+                return False
         self._loop.remove_reader(self._line)
         if self._writing:
             self._loop.remove_writer(self._line)
@@ -240,3 +268,22 @@ class RecorderLine:
         finally:
             self._line.close()
         return status == 0 and not self.lost and not self.dropped
+
+
+def _framed(frame: bytes) -> memoryview:
+    return memoryview(len(frame).to_bytes(8) + frame)
+
+
+def _pieces(frame: bytes, kind: int = 0) -> list[memoryview]:
+    """A frame as it goes over the line; a long one is not copied."""
+    size = (len(frame) | kind).to_bytes(8)
+    return [memoryview(size), memoryview(frame)] if len(frame) > _LONG else [memoryview(size + frame)]
+
+
+def _as_unicode(value: Any) -> Any:
+    """The same with ``?`` for halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_as_unicode(key): _as_unicode(item) for key, item in value.items()}
+    return tuple(map(_as_unicode, value)) if isinstance(value, (list, tuple)) else value

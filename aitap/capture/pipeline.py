@@ -64,8 +64,8 @@ class Pipeline:
     def __init__(self, environment: Environment, sink: Sink, *, announce_after: float | None) -> None:
         self.environment = environment
         self.decode_errors = 0
-        self.on_opened: Callable[[], None] = lambda: None
-        """Called when a record has begun."""
+        self.on_opened: Callable[[str], None] = lambda record_id: None  # noqa: ARG005
+        """Called when a record has begun, with its id."""
         self.inbox: deque[tuple[Source, Any, float]] = deque()
         self._sink = sink
         self._announce_after = announce_after
@@ -118,7 +118,7 @@ class Pipeline:
 
     def opened(self, recording: Recording, source: Source, at: float) -> None:
         """A recording has begun; it will be announced if it lasts."""
-        self.on_opened()
+        self.on_opened(recording.record.id)
         self._open[recording] = source
         if self._announce_after is not None:
             self._unannounced.append((at + self._announce_after, recording))

@@ -27,12 +27,14 @@ import msgspec
 
 from aitap.capture.accounts import Accounts
 from aitap.capture.exchange import Exchange
+from aitap.capture.frames import Frames
 from aitap.capture.headers import Headers
+from aitap.capture.own_ids import id_of
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
 from aitap.capture.relay import (
+    AGAIN,
     BEGIN,
-    BODY,
     CLOSE,
     CONNECTED,
     DATA,
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
 
     from aitap.capture.web_socket import WebSocket
 
-__all__ = ["Frames", "Recorder", "RecorderSettings", "main", "unpack_head"]
+__all__ = ["Recorder", "RecorderSettings", "main", "unpack_head"]
 
 logger = logging.getLogger(__name__)
 
@@ -108,19 +110,26 @@ class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
     spool: SpoolSettings | None = None
     strict: bool = False
     """Nobody waits longer than needed for a record to be safe, and the proxy hears when the start of each is."""
+    run: bytes = b""
+    """What tells this run of the proxy from all others; the line makes it."""
 
 
 class Recorder:
-    """Decodes what it is given and has it written on a thread of its own.
+    """Decodes what it is given, frame by frame, and has it written on a thread of its own.
 
     ``tell`` takes numbers of exchanges whose beginnings are kept, or are not: only where the settings are strict.
     """
+
+    _run = b""
+    _fresh = 0
+    """The first frame that no recorder before this one can have had."""
 
     def __init__(
         self,
         settings: RecorderSettings,
         tell: Callable[[list[int], bool], None] = lambda numbers, kept: None,  # noqa: ARG005
     ) -> None:
+        self._run = settings.run
         database = closed_database(settings.database_url)
         held = OpenSpool(settings.spool, settings.database_url)
         self._ledger = held.ledger
@@ -154,8 +163,9 @@ class Recorder:
         self.writer.start()
 
     def take(self, items: list[Any]) -> None:
-        """What the hooks noted, in order. Sources that began before this recorder did are not known and let go."""
+        """What the hooks noted, in order: a frame. Sources of which this recorder has no beginning are let go."""
         begun: list[int] = []
+        had = self.accounts.frame < self._fresh
         for kind, number, at, *rest in items:
             if kind == DATA:
                 # mitmproxy ends a stream with an empty chunk.
@@ -165,7 +175,8 @@ class Recorder:
                 if (exchange := self._exchanges.get(number)) and (data := b"".join(rest[0])):
                     exchange.feed(data, at)
             elif kind == BEGIN:
-                exchange = self._exchanges[number] = Exchange(self.pipeline, partial(unpack_head, rest[0]))
+                head_of = partial(unpack_head, rest[0], id_of(self._run, number, at))
+                exchange = self._exchanges[number] = Exchange(self.pipeline, head_of)
                 exchange.begin(rest[1], at)
                 begun.append(number)
             elif kind == RESPOND:
@@ -175,33 +186,46 @@ class Recorder:
                 if exchange := self._exchanges.pop(number, None):
                     exchange.end(at, failure=rest[0], cancelled=rest[1])
             elif kind == OPEN:
-                head = unpack_head(rest[0])
-                self._sockets[number] = socket_type(head.route.api)(self.pipeline, partial(unpack_head, rest[0]))
+                if number not in self._sockets:
+                    head = unpack_head(rest[0])
+                    opened = socket_type(head.route.api)(self.pipeline, partial(unpack_head, rest[0]))
+                    opened.own_id = partial(id_of, self._run, number)
+                    self._sockets[number] = opened
             elif kind == MESSAGE:
-                if opened := self._sockets.get(number):
-                    opened.message(rest[0], at, from_client=rest[1])
+                if spoken := self._sockets.get(number):
+                    spoken.message(rest[0], at, from_client=rest[1])
             elif kind == CLOSE:
-                if opened := self._sockets.pop(number, None):
-                    opened.close(at, by_client=rest[0])
+                if closing := self._sockets.pop(number, None):
+                    closing.close(at, by_client=rest[0])
             elif kind == NOTE:
                 if noted := self._exchanges.get(number) or self._sockets.get(number):
                     noted.note(rest[0], at)
-            elif kind == SEEN:
-                seen = msgspec.convert(rest[0], HostSeen)
-                self.observation.host_seen(seen)
-                self.writer.seen(seen)
             elif kind == CONNECTED:
                 if exchange := self._exchanges.get(number):
                     exchange.connected(rest[0], rest[1], at, reused=rest[2])
-            elif kind == PASSED:
-                self.observation.passed(msgspec.convert(rest[0], Passed))
-            elif kind == STATS:
-                self.observation.proxy_said(rest[0])
+            elif kind == AGAIN:
+                # One less: this frame is counted, too.
+                self.accounts.frame, self._fresh = rest[0] - 1, rest[1]
+            elif not had:
+                # These add up: the recorder before this one may have counted them.
+                self._count(kind, rest[0])
         self.pipeline.drain()
         if begun:
             self.accounts.received(len(begun))
-            if self._strict:
-                self._announce(begun)
+        self.accounts.frame += 1
+        if begun and self._strict:
+            self._announce(begun)
+
+    def _count(self, kind: int, told: Any) -> None:
+        """What is no part of an exchange."""
+        if kind == SEEN:
+            seen = msgspec.convert(told, HostSeen)
+            self.observation.host_seen(seen)
+            self.writer.seen(seen)
+        elif kind == PASSED:
+            self.observation.passed(msgspec.convert(told, Passed))
+        elif kind == STATS:
+            self.observation.proxy_said(told)
 
     def _announce(self, begun: list[int]) -> None:
         """Have the beginnings of these stored at once."""
@@ -229,7 +253,10 @@ class Recorder:
     def report(self) -> dict[str, Any]:
         """Counters for the proxy, and why nothing can be kept, where that is so."""
         stats = self.writer.stats
+        needed, wanted = self.accounts.marks()
         return {
+            "needed": needed,
+            "wanted": wanted,
             "written": stats.written,
             "lost": stats.lost,
             "queued": stats.queued,
@@ -239,10 +266,11 @@ class Recorder:
         }
 
 
-def unpack_head(head: Any) -> RequestHead:
-    """The request head of what the hooks noted (see :data:`aitap.capture.relay.Head`)."""
+def unpack_head(head: Any, record_id: str = "") -> RequestHead:
+    """The request head of what the hooks noted (see :data:`aitap.capture.relay.Head`), of a record with this id."""
     route, method, host, path, query, http_version, fields, *rest = head
-    return RequestHead(Route(**route), method, host, path, query, http_version, Headers(fields), *rest)
+    found = RequestHead(Route(**route), method, host, path, query, http_version, Headers(fields), *rest)
+    return msgspec.structs.replace(found, record_id=record_id) if record_id else found
 
 
 def _open(database: Database, settings: RecorderSettings) -> None:
@@ -309,42 +337,3 @@ def main() -> int:
         logger.warning("aitap: the line to the proxy broke; recording what has come over it")
     over.set()
     return 0 if recorder is None or recorder.close() else 1
-
-
-class Frames:
-    """Cuts the line into frames, sans-IO. What the proxy did not send to its end, because it died, is let go."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-        self._wanted = 8
-        self._bodies: list[bytes] = []
-
-    def feed(self, data: bytes) -> list[list[Any]]:
-        """The arrays that these bytes complete, their long bodies in place."""
-        self._data += data
-        found = []
-        start = 0
-        while len(self._data) - start >= self._wanted:
-            size = int.from_bytes(self._data[start : start + 8])
-            end = start + 8 + (size & ~BODY)
-            if end > len(self._data):
-                self._wanted = end - start
-                break
-            self._wanted = 8
-            frame = bytes(memoryview(self._data)[start + 8 : end])
-            start = end
-            if size & BODY:
-                self._bodies.append(frame)
-            else:
-                found.append(self._whole(_decode(frame)))
-        del self._data[:start]
-        return found
-
-    def _whole(self, items: list[Any]) -> list[Any]:
-        for item in items if self._bodies else ():
-            if item[0] == BEGIN and item[4] is None:
-                item[4] = self._bodies.pop(0)
-        return items
-
-
-_decode = msgspec.msgpack.Decoder().decode

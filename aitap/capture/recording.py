@@ -20,6 +20,7 @@ from aitap.capture.dialects import DIALECTS
 from aitap.capture.errors import body_error, error_message, error_type
 from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
 from aitap.capture.history import conversation_digests
+from aitap.capture.own_ids import prompt_id_of
 from aitap.capture.prompts import find_prompt
 from aitap.capture.response import MessageBody, ResponseBody
 from aitap.capture.retries import Retries
@@ -65,6 +66,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     initiator_id: str = ""
     """Whose request it is; empty where it is that of everyone in the environment."""
     api_key_id: str | None = None
+    record_id: str = ""
+    """The id of what is recorded; empty where the environment is to give one."""
 
 
 class Environment:
@@ -99,7 +102,7 @@ class Recording:
         self.doubtful = head.route.provider == UNKNOWN
         """Nothing but the path says so far that this is a call of a model."""
         self.record = Interception(
-            id=environment.id_for(head.started_at),
+            id=head.record_id or environment.id_for(head.started_at),
             initiator_id=head.initiator_id or environment.initiator_id,
             api_key_id=head.api_key_id,
             provider=head.route.provider,
@@ -108,7 +111,6 @@ class Recording:
             started_at=head.started_at,
             credential_kind=credential.kind,
             credential_hint=credential.hint,
-            user_agent=_short(head.headers.get("user-agent")),
             api=self._dialect.name,
             method=head.method,
             host=head.host,
@@ -123,6 +125,7 @@ class Recording:
             ),
         )
         self._texts = Texts(self.record, environment.redactor)
+        self.record.user_agent = self._texts.user_agent(_short(head.headers.get("user-agent")))
 
     def begin(self, body: bytes, at: float) -> None:
         """The request is whole; ``body`` as it came over the wire.
@@ -206,9 +209,10 @@ class Recording:
             prompt.metadata["author"] = "agent"
         text = self._texts.prompt(prompt)
         record.last_prompt_at = record.started_at
-        record.user_prompts = [
-            UserPrompt(provider_response_id="", prompt=text, metadata=prompt.metadata, created_at=record.started_at)
-        ]
+        said = UserPrompt(provider_response_id="", prompt=text, metadata=prompt.metadata, created_at=record.started_at)
+        if self._head.record_id:
+            said.id = prompt_id_of(record.id, record.started_at)
+        record.user_prompts = [said]
 
     def respond(self, status: int, headers: Headers, *, messages: bool = False) -> None:
         """The head of the response; ``headers`` have lower-case names.
@@ -304,7 +308,7 @@ class Recording:
         if error is not None:
             record.outcome = "failed"
             record.error_type = error_type(status, error.type)
-            record.error_message = self._error(error.message)
+            record.error_message = error_message(self._texts.failed(error.message, status), self._secrets())
         elif facts.complete:
             record.outcome = "completed"
         elif cancelled:
@@ -317,11 +321,9 @@ class Recording:
             record.error_type = (
                 "timeout" if "timed out" in (broken or "").lower() else "unknown" if status else "server_error"
             )
-            record.error_message = self._error(broken or "the response ended before it was complete")
-
-    def _error(self, text: str) -> str:
-        # Redacted before it is cut: half of a secret would not be known.
-        return error_message(self._texts.told("error_message", text), self._secrets())
+            # Redacted before it is cut: half of a secret would not be known.
+            told = self._texts.broken(failure) if failure else broken or "the response ended before it was complete"
+            record.error_message = error_message(told, self._secrets())
 
     def _children(self, facts: ResponseFacts, at: float) -> None:
         record = self.record

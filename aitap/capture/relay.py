@@ -7,8 +7,8 @@ has gathered into one frame a tick and hands it to the recorder process (:mod:`a
 which decodes and writes. An idle proxy does not wake at all.
 
 The line never blocks: what the kernel does not take at once waits here, bounded by bytes. Above the bound
-new exchanges are not begun, counted and told. If the recorder dies, a new one is started; what was open
-then is counted as lost.
+new exchanges are not begun, counted and told. If the recorder dies, a new one is started, and given what
+was not safe yet (:mod:`aitap.capture.held`).
 
 Every tuple is ``(kind, source, at, ...)``: one of the constants, the number of the exchange or socket, and
 the time in epoch seconds.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aitap.record import HostSeen, Passed
 
 __all__ = [
+    "AGAIN",
     "BEGIN",
     "BODY",
     "CLOSE",
@@ -49,10 +50,11 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE, NOTE, SEEN, PIECES, STATS, PASSED, CONNECTED = range(13)
+BEGIN, RESPOND, DATA, END, OPEN, MESSAGE, CLOSE, NOTE, SEEN, PIECES, STATS, PASSED, CONNECTED, AGAIN = range(14)
 """NOTE adds to the metadata of an exchange or socket that has begun; SEEN is a :class:`aitap.record.HostSeen`;
 PIECES is a list of what DATA is one of; STATS are counters of this process; PASSED is a :class:`aitap.record.Passed`;
-CONNECTED is the connection of an exchange to its provider."""
+CONNECTED is the connection of an exchange to its provider; AGAIN comes first where this is not the first recorder:
+the number of the frame that comes next, and of the first that no recorder can have had."""
 
 BODY = 1 << 63
 """Set in the length of a frame that is a long request body, raw."""
@@ -105,6 +107,9 @@ class Relay:
         self._gathering: dict[int, list[bytes]] = {}
         self._begun = 0
         self._count_begun = count_begun
+        self.on_opened: Callable[[int, Item], None] = lambda number, item: None  # noqa: ARG005
+        """Called with each WebSocket that says its first word, and :attr:`on_closed` with its number at its end."""
+        self.on_closed: Callable[[int], None] = lambda number: None  # noqa: ARG005
 
     def exchange(self, head: Callable[[], Head]) -> RelayedExchange | None:
         """A new exchange; None where the line is congested and it cannot be recorded."""
@@ -274,7 +279,9 @@ class RelayedSocket:
         """One whole message, inflated and joined by mitmproxy."""
         if self._head is not None:
             head, self._head = self._head(), None
-            self._relay.put((OPEN, self._number, at, head))
+            opened = (OPEN, self._number, at, head)
+            self._relay.put(opened)
+            self._relay.on_opened(self._number, opened)
         self._relay.put((MESSAGE, self._number, at, content, from_client))
 
     def note(self, metadata: dict[str, Any], at: float) -> None:
@@ -286,3 +293,4 @@ class RelayedSocket:
         """The connection is over, with or without a close frame."""
         if self._head is None:
             self._relay.put((CLOSE, self._number, at, by_client))
+            self._relay.on_closed(self._number)

@@ -52,6 +52,9 @@ class WebSocket:
         self._head: RequestHead | None = None
         self._open: deque[Recording] = deque()
         self._broken = False
+        self.own_id: Callable[[float, int], str] = lambda at, order: ""  # noqa: ARG005
+        """The id of the record that begins at a moment, as one of several; empty where the environment gives ids."""
+        self._last_begun = (0.0, 0)
 
     def message(self, content: bytes, at: float, *, from_client: bool) -> None:
         """One whole message, inflated and joined by mitmproxy."""
@@ -118,7 +121,10 @@ class WebSocket:
         """A response is asked for; it is recorded from now on, ``headers`` being those that hold for it."""
         if len(self._open) >= MOST_OPEN:
             self.end(self._open[0], at)
-        head = msgspec.structs.replace(self.head, headers=headers, started_at=started_at)
+        order = self._last_begun[1] + 1 if self._last_begun[0] == at else 0
+        self._last_begun = (at, order)
+        own_id = self.own_id(at, order)
+        head = msgspec.structs.replace(self.head, headers=headers, started_at=started_at, record_id=own_id)
         recording = Recording(self._pipeline.environment, head)
         self._open.append(recording)
         self._pipeline.opened(recording, self, at)

@@ -1,4 +1,4 @@
-"""Whether a database is sound: the file itself, rows that belong together, contents that are what was said."""
+"""Whether a database is sound: the file itself, rows that belong together, sums and contents that are what they say."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aitap.storage.conversation import content_problems
 from aitap.storage.database import rows_of
 from aitap.storage.models import Interception
 from aitap.storage.rows import CHILDREN
+from aitap.storage.sum_checks import sum_problems
 
 __all__ = ["problems"]
 
@@ -35,4 +36,4 @@ def problems(database: Database) -> list[str]:
             found.append(f"{child._meta.table_name} has {lost} rows without their interception")
     if lost := int(rows_of(database, _STRAY_KEYS)[0][0]):
         found.append(f"aitap_keys has {lost} rows without their user")
-    return found + content_problems(database)
+    return found + sum_problems(database) + content_problems(database)

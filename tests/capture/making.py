@@ -73,7 +73,7 @@ class Records:
 
     def wait(self, count: int) -> list[Interception]:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.all) >= count, 10), f"{len(self.all)} of {count} records"
+            assert self._changed.wait_for(lambda: len(self.all) >= count, 60), f"{len(self.all)} of {count} records"
             return list(self.all)
 
 

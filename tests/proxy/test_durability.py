@@ -47,7 +47,7 @@ def test_strict_sends_a_call_on_when_its_record_has_begun_and_refuses_it_where_i
         rival.execute("ROLLBACK")
     assert len(open_then) == 1, "the provider heard nothing of what was refused"
     assert proxy.said().count("durability = strict: calls are refused") == 1
-    until(lambda: exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("hi"))[0] == 200, "calls again", 30)
+    until(lambda: exchange(proxy, ANTHROPIC, MESSAGES, ask_messages("hi"))[0] == 200, "calls again")
     assert proxy.stop() == 0
     assert {record["status_code"] for record in proxy.all_records()} == {200, 503}
 
@@ -73,7 +73,7 @@ def test_a_proxy_starts_without_its_database_and_stores_later_what_passed(
         finally:
             database.close()
 
-    until(stored, "the records in the database", 30)
+    until(stored, "the records in the database")
     assert proxy.stop() == 0
     assert "lost" not in proxy.said().lower()
     postgres.drop(url)

@@ -88,7 +88,7 @@ def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     return {name: sorted(rows(database, f"SELECT * FROM {name}"), key=repr) for name in tables}
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether the condition came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -20,7 +20,7 @@ from tests.storage.making import ANN, BEN, T0, interception
 def write(writer: Writer, *records: Any) -> None:
     for record in records:
         writer.submit(record)
-    assert writer.flush(10)
+    assert writer.flush(60)
 
 
 def told(database: Database, **wanted: Any) -> list[tuple[Any, ...]]:
@@ -97,7 +97,7 @@ def sight(at: float = T0, **fields: Any) -> HostSeen:
 def test_a_tunnel_is_told_with_its_counts_and_where_it_came_from(database: Database, writer: Writer) -> None:
     writer.seen(sight(T0, connections=1, bytes_sent=10, client_address="192.0.2.1"))
     writer.seen(sight(T0 + 5, connections=2, bytes_received=300, client_address="192.0.2.2", client="curl"))
-    assert writer.flush(10)
+    assert writer.flush(60)
     (host,) = list_hosts(database, Filter())
     first, last = (datetime.fromisoformat(host.pop(name)).timestamp() for name in ("first_seen", "last_seen"))
     assert (first, last) == (T0, T0 + 5)
@@ -124,7 +124,7 @@ def test_a_refusal_is_told_with_the_host_whose_calls_were_read(database: Databas
     place = {"host": "api.anthropic.com", "mode": "decrypted", "provider": "anthropic", "provider_name": "anthropic"}
     for error in ("bad certificate", "unknown ca", ""):
         writer.seen(sight(T0, refusals=1, error=error, **place))
-    assert writer.flush(10)
+    assert writer.flush(60)
     (host,) = list_hosts(database, Filter())
     assert (host["interceptions"], host["refusals"], host["error"]) == (1, 3, "unknown ca")
 
@@ -146,6 +146,6 @@ def test_one_host_is_told_once_for_each_mode_and_tunnels_last(database: Database
 def test_a_tunnel_not_seen_since_goes_with_the_retention(database: Database, writer: Writer) -> None:
     writer.seen(sight(T0, host="old"))
     writer.seen(sight(T0 + 100, host="kept"))
-    assert writer.flush(10)
+    assert writer.flush(60)
     prune(database, T0 + 50)
     assert told(database) == [("kept", 0)]

@@ -110,7 +110,7 @@ def test_text_that_the_server_refuses_is_stored_without_what_it_refuses(server: 
         error_message="\0",
     )
     writer.submit(record)
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert (writer.stats.written, writer.stats.lost) == (1, 0)
     assert rows(server, "SELECT prompt FROM aibridge_user_prompts") == [("a\ufffdb",)]
     writer.close()
@@ -121,7 +121,7 @@ def test_a_number_that_no_column_holds_costs_its_record_alone(server: Database) 
     writer.start()
     for value in (1, 1 << 70, 2):
         writer.submit(interception(token_usages=[tokens(input_tokens=value)]))
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert (writer.stats.written, writer.stats.lost, count(server)) == (2, 1, 2)
     writer.close()
 
@@ -133,7 +133,7 @@ def test_a_connection_that_is_cut_costs_no_record(server: Database, other: psyco
         writer.submit(interception(T0 + number))
         if number % 20 == 10:
             other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'aitap'")
-    assert writer.flush(20)
+    assert writer.flush(60)
     server.close()  # ours was cut, too
     assert (writer.stats.lost, count(server)) == (0, 60)
     assert writer.close()
@@ -142,12 +142,12 @@ def test_a_connection_that_is_cut_costs_no_record(server: Database, other: psyco
 def test_a_lock_that_another_holds_costs_time_alone(server: Database, other: psycopg.Connection) -> None:
     writer = Writer(server, flush_interval=0.0)
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     with other.transaction():
         other.execute("LOCK TABLE aibridge_interceptions IN ACCESS EXCLUSIVE MODE")
         writer.submit(interception())
         assert not writer.flush(0.2)
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert (writer.stats.lost, count(server)) == (0, 1)
     assert writer.close()
 
@@ -160,7 +160,7 @@ def test_proxies_that_share_a_session_add_up(url: str) -> None:
     for number in range(300):
         record = interception(T0 + number, client_session_id="s", token_usages=[tokens(input_tokens=1)])
         writers[number % 3].submit(record)
-    assert all(writer.flush(30) for writer in writers)
+    assert all(writer.flush(60) for writer in writers)
     assert rows(databases[0], "SELECT interceptions, input_tokens FROM aitap_sessions") == [(300, 300)]
     assert [writer.stats.lost for writer in writers] == [0, 0, 0]
     for writer, database in zip(writers, databases, strict=True):
@@ -175,10 +175,10 @@ def test_a_thread_goes_on_through_another_proxy(url: str) -> None:
         writer.start()
     asked = interception(T0, tool_usages=[tool("call_1")])
     writers[0].submit(asked)
-    assert writers[0].flush(20)
+    assert writers[0].flush(60)
     answered = interception(T0 + 5, lineage=lineage("call_1"))
     writers[1].submit(answered)
-    assert writers[1].flush(20)
+    assert writers[1].flush(60)
     found = get_interception(databases[0], answered.id)
     assert found is not None
     assert found["thread_parent_id"] == asked.id
@@ -198,7 +198,7 @@ def test_what_is_no_id_is_not_found_instead_of_an_error(server: Database) -> Non
 def test_the_server_that_comes_back_gets_what_waited(server: Database, url: str) -> None:
     writer = Writer(server, flush_interval=0.0)
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     name = url.partition("@/")[2].partition("?")[0]
     postgres.administer(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     postgres.administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -206,7 +206,7 @@ def test_the_server_that_comes_back_gets_what_waited(server: Database, url: str)
         writer.submit(interception(T0 + number))
     assert eventually(lambda: writer.stats.retries >= 2)
     postgres.administer(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
-    assert writer.flush(20)
+    assert writer.flush(60)
     server.close()
     assert (writer.stats.lost, count(server)) == (0, 10)
     assert writer.close()

@@ -116,7 +116,7 @@ def test_a_writer_proves_that_it_lives_until_it_takes_its_leave(database: Databa
     begun = timestamp_text(time.time())
     writer = Writer(database)
     writer.start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     [(host, pid, beat, ended)] = rows(database, "SELECT host, pid, heartbeat_at, ended_at FROM aitap_proxies")
     assert (host, pid, ended) == (platform.node(), os.getpid(), None)
     assert begun <= beat

@@ -95,14 +95,14 @@ def test_what_comes_while_the_database_is_away_is_stored_in_order_when_it_is_bac
     writer = start()
     for number, record in enumerate(records):
         if number == 20:
-            assert writer.flush(20)
+            assert writer.flush(60)
             switch.off = True
         if number == 40:
             assert eventually(lambda: writer.stats.spooled == 20)
             assert writer.stats.queued == 0, "no memory is needed meanwhile"
             switch.off = False
         writer.submit(record)
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert chain(database) == [None, *ids[:-1]]
     stats = writer.stats
     assert (stats.written, stats.lost, stats.spooled, stats.queued) == (60, 0, 0, 0)
@@ -123,7 +123,7 @@ def test_a_batch_whose_commit_was_not_heard_of_is_stored_once(
     Commits(database, None).commit(batch.records)
     before = everything(database)
     writer = start(Spool(folder, limit=1 << 30, sync=False))
-    assert writer.flush(20)
+    assert writer.flush(60)
     after = everything(database)
     for tables in (before, after):
         tables["aibridge_interceptions"] = [row[0] for row in tables["aibridge_interceptions"]]
@@ -150,7 +150,7 @@ def test_what_is_left_at_the_end_is_the_next_proxys(
     second = start(spool, adopting=lambda: take_over(root, URL, spool.adopt))
     new = interception(T0 + 2)
     second.submit(new)
-    assert second.flush(20)
+    assert second.flush(60)
     assert eventually(lambda: len(outcomes(database)) == 3)
     assert eventually(lambda: outcomes(database)[still_open.id] == "interrupted")
     assert (outcomes(database)[ended.id], outcomes(database)[new.id]) == ("completed", "completed")
@@ -168,14 +168,14 @@ def test_a_database_that_takes_too_long_is_not_waited_for(
     """What is at work is in the spool too, and stored once all the same."""
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     writer = start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     switch.held.clear()
     records = conversation(30)
     for record in records:
         writer.submit(record)
     assert eventually(lambda: writer.stats.spooled == 30)
     switch.held.set()
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert chain(database) == [None, *(record.id for record in records[:-1])]
     assert rows(database, "SELECT interceptions, prompts FROM aitap_sessions") == [(30, 30)]
     assert (writer.stats.written, writer.stats.lost, writer.stats.spooled) == (30, 0, 0)
@@ -194,7 +194,7 @@ def test_a_proxy_may_start_while_the_database_is_away(database: Database, start:
     assert "connection refused" in writer.trouble
     assert writer.keeps_nothing == ""
     away = False
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert writer.trouble == ""
     assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(1,)]
 
@@ -210,7 +210,7 @@ def test_only_the_bounds_lose_records_and_each_is_counted_with_the_reason(
         settled[kept] += len(records)
 
     writer.on_settled = count
-    assert writer.flush(20)
+    assert writer.flush(60)
     switch.off = True
     writer.submit(interception())
     assert eventually(lambda: writer.stats.spooled == 1)
@@ -225,7 +225,7 @@ def test_only_the_bounds_lose_records_and_each_is_counted_with_the_reason(
     assert writer.keeps_nothing
     assert "RECORDS ARE BEING LOST" in caplog.text
     switch.off = False
-    assert writer.flush(20)
+    assert writer.flush(60)
     submitted = writer.stats.submitted
     assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(submitted - writer.stats.lost,)]
     assert settled == {True: submitted - writer.stats.lost, False: writer.stats.lost}
@@ -247,7 +247,7 @@ def test_statements_that_a_migration_has_outdated_are_made_anew(
 ) -> None:
     """PostgreSQL says so of what it has prepared; a new connection knows better."""
     writer = start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     failing = True
 
     def outdated(commits: Commits, records: Any, run: Any) -> None:
@@ -265,7 +265,7 @@ def test_statements_that_a_migration_has_outdated_are_made_anew(
     monkeypatch.setattr(Commits, "_commit", outdated)
     monkeypatch.setattr(database, "close", close)
     writer.submit(interception())
-    assert writer.flush(20)
+    assert writer.flush(60)
     monkeypatch.undo()
     assert (writer.stats.written, writer.stats.lost) == (1, 0)
 
@@ -273,7 +273,7 @@ def test_statements_that_a_migration_has_outdated_are_made_anew(
 def test_a_newer_schema_that_refuses_our_records_costs_none(database: Database, start: Callable[..., Writer]) -> None:
     """Another process migrates the database: records wait until this proxy is restarted with that version."""
     writer = start()
-    assert writer.flush(20)
+    assert writer.flush(60)
     rows(database, "INSERT INTO aitap_migrations (name, applied) VALUES ('9999_future', CURRENT_TIMESTAMP)")
     rows(database, "ALTER TABLE aibridge_interceptions RENAME COLUMN user_agent TO agent")
     database.close()
@@ -283,5 +283,5 @@ def test_a_newer_schema_that_refuses_our_records_costs_none(database: Database, 
     assert "a newer aitap" in writer.trouble
     rows(database, "ALTER TABLE aibridge_interceptions RENAME COLUMN agent TO user_agent")
     rows(database, "DELETE FROM aitap_migrations WHERE name = '9999_future'")
-    assert writer.flush(20)
+    assert writer.flush(60)
     assert (writer.stats.written, writer.stats.lost) == (3, 0)

@@ -13,6 +13,7 @@ from aitap.storage import queries
 from aitap.storage.checks import problems
 from aitap.storage.database import migration_status, open_database, rows_of
 from aitap.storage.homes.sqlite import SqliteHome
+from aitap.storage.usage_models import KEYS
 from tests import postgres
 from tests.storage.old import FOLDER, LEDGER, names, older
 
@@ -99,8 +100,19 @@ def test_a_version_without_some_counts_has_them_afterwards(tmp_path: Path) -> No
     assert queries.count_interceptions(database, queries.Filter(ended=True)) == 3
     assert queries.count_sessions(database, queries.Filter(model="model 0")) == 1
     total = "SELECT sum(interceptions), sum(cost_micros) FROM {}"
-    assert rows_of(database, total.format("aitap_daily_totals")) == rows_of(database, total.format("aitap_daily_usage"))
+    for table in KEYS:
+        assert rows_of(database, total.format(table)) == rows_of(database, total.format("aitap_daily_usage")), table
     assert rows_of(database, "SELECT DISTINCT pinned FROM aitap_sessions") == [(0,)]
+    database.close()
+
+
+def test_a_version_without_the_order_of_kinds_lists_sessions_afterwards(tmp_path: Path) -> None:
+    """A rare filter finds its sessions by when they were active."""
+    database = open_database(loaded(tmp_path, "0009_evidence"), migrate=True)
+    [(model,), *_] = rows_of(database, "SELECT model FROM aitap_kinds WHERE interceptions > 0 ORDER BY id DESC")
+    found = queries.list_sessions(database, queries.Filter(model=model), limit=50)
+    assert len(found) == queries.count_sessions(database, queries.Filter(model=model)) > 0
+    assert rows_of(database, "SELECT count(*) FROM aitap_session_kinds WHERE active_at IS NULL") == [(0,)]
     database.close()
 
 

@@ -1,9 +1,10 @@
 """Batches of records as bytes, each with its length and its checksum. No I/O.
 
-A segment is :data:`MAGIC`, which names the version of the format, and then frames. A frame is a head of five
-32-bit numbers (marker, length of the payload, number of records in it, CRC-32 of the payload, CRC-32 of the
-four before) and the payload: a MessagePack array of records, each a map by the names of its fields, so that a
-later version, which knows more fields, reads what an earlier one wrote.
+A segment is :data:`MAGIC`, which names the version of the format, and then frames. A frame is a head of six
+32-bit numbers (marker, length of the payload, number of records in it, number of records in the segment before it,
+CRC-32 of the payload, CRC-32 of the five before) and the payload: a MessagePack array of records, each a map by the
+names of its fields, so that a later version, which knows more fields, reads what an earlier one wrote. Version 1 of
+the format, which is read, too, has another marker and does not say what was before.
 
 Reading never raises: what is damaged is a :class:`Damage` that says how much it is, and reading goes on at the next
 head that is sound.
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MAGIC", "Damage", "Frame", "pack", "packed", "unpack"]
 
-MAGIC = b"aitap spool 1\n"
+MAGIC = b"aitap spool 2\n"
 
-_MARKER = 0xA17A9F0B
-_HEAD = struct.Struct(">IIIII")
-_START = _MARKER.to_bytes(4)
+_MAGICS = (MAGIC, b"aitap spool 1\n")
+_MARKER, _MARKER_1 = 0xA17A9F0C, 0xA17A9F0B
+_HEAD, _HEAD_1 = struct.Struct(">IIIIII"), struct.Struct(">IIIII")
+_START = _MARKER.to_bytes(4)[:3]
+"""Of both."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -43,8 +46,19 @@ class Damage(msgspec.Struct, frozen=True):
 
     bytes: int
     records: int
-    """How many records are in them; where nothing tells, 1."""
+    """How many records were in them; where nothing tells, 1."""
     reason: str
+
+
+class _Head(msgspec.Struct, frozen=True):
+    size: int
+    """Of the payload."""
+    count: int
+    check: int
+    length: int
+    """Of the head itself."""
+    before: int | None
+    """Records in the segment before this frame, where it says so."""
 
 
 def packed(record: Interception) -> bytes:
@@ -55,49 +69,68 @@ def packed(record: Interception) -> bytes:
         return _encode(as_unicode(record))
 
 
-def pack(records: Sequence[bytes]) -> bytes:
-    """The frame of these, at most 65,535."""
+def pack(records: Sequence[bytes], before: int = 0) -> bytes:
+    """The frame of these, at most 65,535, in a segment that has so many records ``before`` it."""
     payload = b"".join((b"\xdc", len(records).to_bytes(2), *records))
-    head = _HEAD.pack(_MARKER, len(payload), len(records), crc32(payload), 0)[:-4]
+    head = _HEAD.pack(_MARKER, len(payload), len(records), before, crc32(payload), 0)[:-4]
     return b"".join((head, crc32(head).to_bytes(4), payload))
 
 
-def unpack(data: bytes) -> Iterator[Frame | Damage]:
-    """What a segment holds, in order."""
-    at = len(MAGIC)
-    if not data.startswith(MAGIC):
-        if MAGIC.startswith(data):
+def unpack(data: bytes, total: int = 0) -> Iterator[Frame | Damage]:
+    """What a segment holds, in order; it is known to have had at least ``total`` records."""
+    at = start = len(MAGIC)
+    seen = 0
+    trouble = ""
+    if not data.startswith(_MAGICS):
+        if not any(magic.startswith(data) for magic in _MAGICS):
+            at, trouble = 0, "it does not begin as a segment does"
+        elif not total:
             return  # killed before it held anything
-        yield Damage(0, 1, "it does not begin as a segment does")
-        at = 0
+    start = at
     while at < len(data):
         head = _head(data, at)
         if head is None:
-            after = _next_head(data, at + 1)
-            cut = after == len(data) and len(data) - at < _HEAD.size
-            yield Damage(after - at, 1, "it is cut off" if cut else "a head is damaged")
-            at = after
+            trouble = trouble or ("it is cut off" if len(data) - at < _HEAD.size else "a head is damaged")
+            at = _next_head(data, at + 1)
             continue
-        size, count, check = head
-        at += _HEAD.size
-        payload = data[at : at + size]
-        if len(payload) < size:
-            # The length is right, as its checksum says: nothing comes after this.
-            yield Damage(len(payload), count, "it is cut off")
-            return
-        at += size
-        if crc32(payload) != check:
-            yield Damage(size, count, "a checksum is wrong")
+        if head.before is None:
+            missing = 1 if trouble else 0
         else:
-            yield from _decoded(payload, count)
+            missing, seen = head.before - seen, max(seen, head.before)
+        if trouble or missing > 0:
+            yield Damage(at - start, max(missing, 0), trouble or "a part is not there")
+        trouble = ""
+        at += head.length
+        payload = data[at : at + head.size]
+        seen += head.count
+        at = start = at + head.size
+        if len(payload) < head.size:
+            # The length is right, as its checksum says: nothing comes after this.
+            yield Damage(len(payload), head.count + max(total - seen, 0), "it is cut off")
+            return
+        if crc32(payload) != head.check:
+            yield Damage(head.size, head.count, "a checksum is wrong")
+        else:
+            yield from _decoded(payload, head.count)
+    if total > seen:
+        yield Damage(max(len(data) - start, 0), total - seen, trouble or "it is cut off")
+    elif trouble and not total:
+        yield Damage(len(data) - start, 1, trouble)
+    elif trouble:
+        yield Damage(len(data) - start, 0, trouble)
 
 
-def _head(data: bytes, at: int) -> tuple[int, int, int] | None:
-    raw = data[at : at + _HEAD.size]
-    if len(raw) < _HEAD.size:
+def _head(data: bytes, at: int) -> _Head | None:
+    marker = data[at : at + 4]
+    kind = _HEAD if marker == _MARKER.to_bytes(4) else _HEAD_1
+    raw = data[at : at + kind.size]
+    if len(raw) < kind.size or crc32(raw[:-4]) != int.from_bytes(raw[-4:]):
         return None
-    marker, size, count, check, own = _HEAD.unpack(raw)
-    return (size, count, check) if marker == _MARKER and crc32(raw[:-4]) == own else None
+    if kind is _HEAD:
+        _, size, count, before, check, _ = _HEAD.unpack(raw)
+        return _Head(size, count, check, kind.size, before)
+    _, size, count, check, _ = _HEAD_1.unpack(raw)
+    return _Head(size, count, check, kind.size, None) if marker == _MARKER_1.to_bytes(4) else None
 
 
 def _next_head(data: bytes, start: int) -> int:

@@ -1,6 +1,6 @@
 """What a proxy and its recorder have begun and what is safe, in memory that outlives both.
 
-Four numbers in a file that is mapped into both processes. Each number has one process that writes it, and to
+Numbers in a file that is mapped into both processes. Each number has one process that writes it, and to
 write one costs no system call, so it is true to the last instruction before a ``kill -9``. Whoever is left, the
 proxy, its recorder or the next proxy, reads from them how many exchanges nobody will ever record.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
-_BEGUN, _RECEIVED, _OPENED, _SAFE = range(4)
+_BEGUN, _RECEIVED, _OPENED, _SAFE, _SEGMENT, _KEPT = range(6)
 _SIZE = 4096
 
 
@@ -60,7 +60,15 @@ class Ledger:
         """Of so many records there is one in the database or the spool, or a counter says that they are lost."""
         self._numbers[_SAFE] = count
 
+    def kept(self, segment: int, records: int) -> None:
+        """The newest segment of the spool has so many records: whoever reads it knows what is missing."""
+        self._numbers[_SEGMENT], self._numbers[_KEPT] = segment, records
+
     # For anyone
+
+    def records_in(self, segment: int) -> int:
+        """How many records this segment of the spool has, where it is the newest; else 0."""
+        return self._numbers[_KEPT] if self._numbers[_SEGMENT] == segment else 0
 
     @property
     def begun_so_far(self) -> int:
@@ -90,10 +98,10 @@ class Ledger:
     def settle(self, but: int = 0) -> int:
         """How many records are lost now that the recorder is dead, which is then no longer told.
 
-        The newest ``but`` exchanges wait for the next one.
+        The newest ``but`` exchanges wait for the next one; it receives them, whether the dead one had or not.
         """
         lost = max(0, self.unsent - but) + self.unsafe
-        self._numbers[_RECEIVED] = max(self._numbers[_RECEIVED], self._numbers[_BEGUN] - but)
+        self._numbers[_RECEIVED] = max(0, self._numbers[_BEGUN] - but)
         self._numbers[_SAFE] = self._numbers[_OPENED]
         return lost
 

@@ -43,6 +43,7 @@ class OpenSpool:
             folder = Folder(Path(settings.folder), -1)
             self.spool = Spool(folder, limit=settings.limit, sync=settings.sync)
             self.ledger = Ledger(folder.ledger)
+            self.spool.on_kept = self.ledger.kept
 
     def adopt(self) -> dict[str, int]:
         """Take over what dead proxies left; how many records each reason cost them."""

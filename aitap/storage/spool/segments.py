@@ -21,9 +21,10 @@ from aitap.record import Interception
 from aitap.storage.losses import FAILED, FULL
 from aitap.storage.spool.folders import SUFFIX, Folder
 from aitap.storage.spool.frames import MAGIC, Damage, Frame, pack, packed, unpack
+from aitap.storage.spool.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Batch", "Spool", "Taken"]
 
@@ -77,6 +78,12 @@ class Spool:
         self._reading: deque[list[Interception]] = deque()
         self._being_read = folder.path
         self._number = 0
+        self._kept = 0
+        """Records in the segment that is appended to."""
+        self._totals: dict[Path, int] = {}
+        """How many records a dead process kept in a segment, where its ledger says so."""
+        self.on_kept: Callable[[int, int], None] = lambda segment, records: None  # noqa: ARG005
+        """Called with the number of the newest segment and how many records it has by now."""
         self.damaged = 0
         """Records that could not be read; each was told in the log."""
         self._take_over(folder)
@@ -112,6 +119,7 @@ class Spool:
         for segment in folder.segments():
             self._sizes[segment] = segment.stat().st_size
             self._inherited.add(segment)
+            self._totals[segment] = _records_in(folder, segment)
             if folder is self._folder:
                 self._number = int(segment.stem)
 
@@ -125,7 +133,7 @@ class Spool:
             while start < len(records):
                 frame, end, refused, contents = self._packed(records, start)
                 taken.refused |= refused
-                if frame and not self._write(frame, taken):
+                if frame and not self._write(frame, end - start - len(refused), taken):
                     break
                 self._contents |= contents
                 start = taken.count = end
@@ -161,10 +169,11 @@ class Spool:
                 log.error("interception %s cannot be stored and is lost: %s", record.id, error)  # noqa: TRY400
             else:
                 size += len(parts[-1])
-        return pack(parts) if parts else b"", end, refused, contents
+        before = self._kept if self._file >= 0 else 0
+        return pack(parts, before) if parts else b"", end, refused, contents
 
-    def _write(self, frame: bytes, taken: Taken) -> bool:
-        """Append one frame, whole or not at all."""
+    def _write(self, frame: bytes, count: int, taken: Taken) -> bool:
+        """Append one frame of so many records, whole or not at all."""
         if self.size + len(frame) + len(MAGIC) > self.limit:
             taken.reason, taken.error = FULL, f"the spool has reached its bound of {self.limit:,} bytes"
             return False
@@ -188,6 +197,8 @@ class Spool:
                 self._seal()  # what stands there is half a frame, which readers skip
             return False
         self._sizes[path] = size + len(frame)
+        self._kept += count
+        self.on_kept(self._number, self._kept)
         return True
 
     def _begin(self) -> None:
@@ -195,6 +206,7 @@ class Spool:
         path = self._folder.path / f"{self._number:08d}{SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._segment = path
+        self._kept = 0
         self._sizes[path] = 0
         self._contents = set()
         _write_all(self._file, MAGIC)
@@ -244,9 +256,10 @@ class Spool:
 
     def _read(self, segment: Path) -> None:
         try:
-            found = list(unpack(segment.read_bytes()))
+            found = list(unpack(segment.read_bytes(), self._totals.get(segment, 0)))
         except OSError as error:
-            found = [Damage(self._sizes[segment], 1, error.strerror or str(error))]
+            lost = self._totals.get(segment) or 1
+            found = [Damage(self._sizes[segment], lost, error.strerror or str(error))]
         for part in found:
             if isinstance(part, Frame):
                 if part.records:
@@ -268,6 +281,7 @@ class Spool:
     def _drop(self, segment: Path) -> None:
         self._sizes.pop(segment, None)
         self._inherited.discard(segment)
+        self._totals.pop(segment, None)
         segment.unlink(missing_ok=True)
         folder = self._adopted.get(segment.parent)
         if folder is not None and not any(path.parent == segment.parent for path in self._sizes):
@@ -281,6 +295,19 @@ class Spool:
             for folder in self._adopted.values():
                 folder.release()
             self._adopted.clear()
+
+
+def _records_in(folder: Folder, segment: Path) -> int:
+    if not folder.ledger.exists():
+        return 0
+    try:
+        ledger = Ledger(folder.ledger)
+    except OSError:
+        return 0
+    try:
+        return ledger.records_in(int(segment.stem))
+    finally:
+        ledger.close()
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from zlib import crc32
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -21,7 +24,7 @@ RECORDS = [
     )
     for number in range(12)
 ]
-FRAMES = [pack([packed(record) for record in RECORDS[at : at + 3]]) for at in range(0, 12, 3)]
+FRAMES = [pack([packed(record) for record in RECORDS[at : at + 3]], at) for at in range(0, 12, 3)]
 SEGMENT = MAGIC + b"".join(FRAMES)
 
 
@@ -59,6 +62,44 @@ def test_a_changed_byte_costs_its_frame_alone_and_never_gives_a_wrong_record(at:
     expected = [record.id for number, record in enumerate(RECORDS) if number // 3 != hurt]
     assert ids(bytes(data)) == expected
     assert sum(damage.records for damage in damages(bytes(data))) >= 1
+
+
+@given(st.integers(0, len(SEGMENT)), st.integers(0, 3000), st.sampled_from(["zeros", "gone", "doubled", "noise"]))
+def test_whatever_becomes_of_a_part_what_is_read_and_what_is_told_as_lost_is_all_there_was(
+    at: int, length: int, what: str
+) -> None:
+    end = min(at + length, len(SEGMENT))
+    part = {"zeros": bytes(end - at), "gone": b"", "doubled": SEGMENT[at:end] * 2, "noise": b"\xa5" * (end - at)}
+    data = SEGMENT[:at] + part[what] + SEGMENT[end:]
+    found = set(ids(data))
+    told = sum(damage.records for damage in unpack(data, 12) if isinstance(damage, Damage))
+    assert found <= {record.id for record in RECORDS}
+    assert len(found) + told >= 12
+
+
+def test_a_hole_over_many_frames_is_told_as_all_their_records() -> None:
+    start = len(MAGIC) + len(FRAMES[0]) - 5
+    end = len(SEGMENT) - len(FRAMES[-1])
+    data = SEGMENT[:start] + bytes(end - start) + SEGMENT[end:]
+    assert sum(damage.records for damage in damages(data)) == 9
+    assert ids(data) == [record.id for record in RECORDS[9:]]
+
+
+def test_a_tail_that_is_not_there_is_told_by_whoever_knows_how_long_it_was() -> None:
+    data = MAGIC + FRAMES[0]
+    assert [part.records for part in unpack(data, 12) if isinstance(part, Damage)] == [9]
+    assert [part.records for part in unpack(b"", 12) if isinstance(part, Damage)] == [12]
+    assert damages(data) == []
+
+
+def test_what_version_1_of_the_format_wrote_is_read() -> None:
+    payload = b"\xdc" + (2).to_bytes(2) + b"".join(map(packed, RECORDS[:2]))
+    head = struct.pack(">IIII", 0xA17A9F0B, len(payload), 2, crc32(payload))
+    frame = head + crc32(head).to_bytes(4) + payload
+    data = b"aitap spool 1\n" + frame * 2
+    assert ids(data) == [record.id for record in RECORDS[:2]] * 2
+    assert damages(data) == []
+    assert [damage.records for damage in damages(data[:-3])] == [2]
 
 
 @given(st.binary(max_size=200))

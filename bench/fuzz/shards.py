@@ -1,0 +1,89 @@
+"""A share of the attack: exchanges of one seed against one database, in episodes, and what was found."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from aitap.storage.checks import problems
+from aitap.storage.database import open_database, rows_of
+from bench import machine, places
+from bench.fuzz.attack import attack
+from bench.fuzz.subject import Finding, Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aitap.record import CaptureMode
+
+__all__ = ["judged", "run", "shard"]
+
+_EPISODE = 2000
+"""So many exchanges meet one recorder; the next has other settings."""
+_KINDS: tuple[tuple[CaptureMode, tuple[str, ...]], ...] = (
+    ("metadata+prompt", ()),
+    ("full", ()),
+    ("minimal", ()),
+    ("full", ("all",)),
+)
+_ROOM = 64 << 20
+"""Bytes by which a process may grow after its first episodes."""
+
+
+def run(url: str, seed: int, numbers: range, *, episode: int = _EPISODE) -> tuple[list[Finding], int]:
+    """Attack recorders with these exchanges; what was found, and how many records there are. ``url`` is migrated."""
+    findings: list[Finding] = []
+    records = 0
+    for turn, start in enumerate(range(numbers.start, numbers.stop, episode)):
+        capture, redact = _KINDS[turn % len(_KINDS)]
+        subject = Subject(url, capture, redact)
+        last = min(start + episode, numbers.stop)
+        for number in range(start, last):
+            attack(subject, seed, number)
+        records += subject.close(last - 1)
+        findings += subject.findings
+    return findings, records
+
+
+def judged(url: str, records: int, number: int) -> list[Finding]:
+    """What of the database is not as it must be."""
+    database = open_database(url, read_only=True)
+    try:
+        [(rows, still)] = rows_of(
+            database, "SELECT count(*), sum(CASE WHEN ended_at IS NULL THEN 1 ELSE 0 END) FROM aibridge_interceptions"
+        )
+        found = [f"{records} records, {rows} rows"] if rows != records else []
+        found += [f"{still} rows without an end"] if still else []
+        return [Finding(number, what) for what in found + problems(database)]
+    finally:
+        database.close()
+
+
+def shard(tell: Any, seed: int, numbers: range, folder: Path, database: str) -> None:
+    """Attack, and tell what was done and found; ``database`` is a kind of database, or a URL."""
+    os.nice(10)
+    logging.getLogger("aitap").propagate = False
+    with contextlib.ExitStack() as stack:
+        url = database
+        if database == "postgresql":
+            (folder / f"pg{seed}").mkdir()
+            url = stack.enter_context(places.located(f"postgres://{folder / f'pg{seed}'}"))
+        elif database == "sqlite":
+            url = f"sqlite:///{folder / f'{seed}.db'}"
+        open_database(url, migrate=True).close()
+        total = 0
+        grown = 0
+        step = _EPISODE * len(_KINDS)
+        for start in range(numbers.start, numbers.stop, step):
+            part = range(start, min(start + step, numbers.stop))
+            findings, records = run(url, seed, part)
+            total += records
+            rss = machine.rss_bytes(os.getpid())
+            if start == numbers.start + 2 * step:
+                grown = rss
+            if grown and rss > grown + _ROOM:
+                findings.append(Finding(part[-1], f"memory grew from {grown >> 20} to {rss >> 20} MiB"))
+            tell.send((seed, len(part), total, rss, findings))
+        tell.send((seed, 0, total, 0, judged(url, total, numbers.stop - 1)))
