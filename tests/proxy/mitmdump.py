@@ -136,9 +136,16 @@ class Mitmdump:
         """What goes into ``HTTPS_PROXY``."""
         return f"http://127.0.0.1:{self.port}"
 
-    def trust(self) -> ssl.SSLContext:
-        """A client's TLS context that trusts this proxy's CA and no other."""
-        return ssl.create_default_context(cafile=str(self.certificate))
+    def trust(self, *, two_threads: bool = False) -> ssl.SSLContext:
+        """A client's TLS context that trusts this proxy's CA and no other.
+
+        ``two_threads`` is for a client that reads in one thread while another writes: what it writes is lost, once in
+        some hundred times, when a session ticket of TLS 1.3 comes in at that moment (with plain mitmdump as well).
+        """
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        if two_threads:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     def children(self, parent: int = 0) -> list[int]:
         """Process ids of what the proxy, or another ``parent``, has started and still runs."""

@@ -119,7 +119,7 @@ def said(text: str) -> dict[str, Any]:
 
 def sdk_session(proxy: Mitmdump, client: openai.OpenAI) -> Any:
     """The SDK's connection manager, sent through the proxy."""
-    options: Any = {"ssl": proxy.trust(), "proxy": proxy.url, "open_timeout": PATIENCE}
+    options: Any = {"ssl": proxy.trust(two_threads=True), "proxy": proxy.url, "open_timeout": PATIENCE}
     return client.responses.connect(websocket_connection_options=options)
 
 
@@ -132,7 +132,7 @@ def open_socket(proxy: Mitmdump) -> ClientConnection:
     """A socket of Codex."""
     return connect(
         f"wss://api.openai.com{RESPONSES}",
-        ssl=proxy.trust(),
+        ssl=proxy.trust(two_threads=True),
         proxy=proxy.url,
         user_agent_header=None,
         additional_headers=CODEX,

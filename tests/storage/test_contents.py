@@ -17,6 +17,7 @@ from aitap.record import Interception, StoredMessage, message_digest
 from aitap.storage import contents
 from aitap.storage import database as database_module
 from aitap.storage.checks import problems
+from aitap.storage.conversation import content_problems
 from aitap.storage.database import migrate, open_database
 from aitap.storage.retention import prunable_contents, prune, prune_slices
 from aitap.storage.writer import Writer
@@ -112,7 +113,7 @@ def test_what_another_process_removed_is_written_again(recording: Recording) -> 
         other.execute("DELETE FROM aitap_messages")
     recording.batch(said(T0 + 1, "a", "b", "c"))
     assert stored(recording.database) == ["Be kind", "a", "b", "c"]
-    assert problems(recording.database) == []
+    assert content_problems(recording.database) == []
 
 
 def test_a_record_without_its_beginning_is_stored_without_contents(recording: Recording) -> None:
@@ -241,7 +242,7 @@ def test_an_older_database_is_brought_up_with_its_rows(tmp_path: Path, monkeypat
     assert "0002_contents" in migrate(database)
     assert rows(database, f"SELECT {columns} FROM aibridge_interceptions") == before
     assert rows(database, "SELECT request_digest, tools_digest FROM aibridge_interceptions") == [(None, None)]
-    assert problems(database) == []
+    assert content_problems(database) == []
     database.close()
 
 

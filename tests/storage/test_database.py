@@ -48,7 +48,10 @@ def test_the_migrations_make_what_the_models_say(database: Database, tmp_path: P
     with by_models.bind_ctx(MODELS):
         by_models.create_tables(MODELS, safe=False)
     assert schema(by_models) == schema(database)
-    assert not diff_models(database, MODELS)
+    difference = diff_models(database, MODELS)
+    # Peewee does not compare an index of an expression; the SQL above is the same.
+    assert {index.name for index in difference.drop_indexes} == {"aibridge_interceptions_id_end"}
+    assert not difference._replace(drop_indexes=[])
     by_models.close()
 
 

@@ -199,13 +199,13 @@ def test_0007_limits_nobody(older: Older) -> None:
     assert (told["spent"], told["percent"]) == (3, 50)
 
 
-def test_0012_makes_readings_no_acts(older: Older) -> None:
+def test_0011_makes_readings_no_acts(older: Older) -> None:
     """What was read stays as it was, with nothing done in it."""
     database = older("0010_sums")
     line = {"id": new_id(), "read_at": timestamp_text(T0), "reader_id": ANN, "address": "", "subject_id": BEN}
     insert(database, "aitap_audit", **line, path="/p", query="", records=3)
     before = rows_of(database, "SELECT * FROM aitap_audit")
-    upgrade(database, "0012_administration")
+    upgrade(database, "0011_administration")
     assert [row[: len(before[0])] for row in rows_of(database, "SELECT * FROM aitap_audit")] == before
     assert rows_of(database, "SELECT action, detail FROM aitap_audit") == [(None, None)]
 

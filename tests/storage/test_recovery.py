@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from peewee import Database
 from aitap.storage import recovery
 from aitap.storage.fields import timestamp_text
 from aitap.storage.writer import Writer
-from tests.storage.making import ANN, T0, Recording, interception, rows
+from tests.storage.making import ANN, T0, Recording, eventually, interception, rows
 
 
 @pytest.fixture
@@ -28,6 +29,14 @@ def dead_pid() -> int:
 @pytest.fixture
 def live_pid() -> int:
     return os.getppid()
+
+
+@pytest.fixture
+def other() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives until it is killed."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
 
 
 def left_open(database: Database, **run: Any) -> str:
@@ -91,6 +100,37 @@ def test_the_end_is_the_last_heartbeat_and_the_session_counts_it(database: Datab
     assert rows(database, "SELECT session_id, interceptions, ended_at FROM aitap_sessions") == [
         ("s", 1, timestamp_text(T0 + 30))
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the heartbeat alone decides")
+def test_a_process_that_dies_after_the_next_proxy_has_looked_is_found_all_the_same(
+    database: Database, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "HEARTBEAT_SECONDS", 0.05)
+    left_open(database, pid=other.pid)
+    writer = Writer(database)
+    writer.start()
+    assert writer.flush(60)
+    assert outcome(database) == "in_flight"
+    other.kill()
+    other.wait()
+    assert eventually(lambda: outcome(database) == "interrupted")
+    assert writer.close()
+
+
+def test_a_heartbeat_has_stopped_when_it_did_not_move_while_one_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """...whatever the clocks say, and however long nobody could look."""
+    ticks = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: ticks)
+    lives = recovery.Lives(own=1)
+    stopped = timestamp_text(time.time())
+    looks = []
+    for gap in (0, 20, 20, 500, 20, 20, 20, 20):
+        ticks += gap
+        moving = timestamp_text(T0 + ticks)
+        runs = [(1, platform.node(), os.getpid(), stopped, None), (2, "there", 1, stopped, None)]
+        looks.append(lives.gone([*runs, (3, "there", 2, moving if ticks else stopped, None)]))
+    assert looks == [set()] * 7 + [{2}]
 
 
 def test_what_was_ended_is_never_touched(recording: Recording) -> None:

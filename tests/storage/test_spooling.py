@@ -158,6 +158,29 @@ def test_what_is_left_at_the_end_is_the_next_proxys(
     assert not folder.path.exists()
 
 
+def test_what_a_recorder_left_open_that_died_after_the_next_proxys_start_is_interrupted(
+    database: Database, start: Callable[..., Writer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ADOPT_EVERY", 0.05)
+    root = tmp_path / "spool"
+    dying = make_folder(root, URL)
+    left = interception(T0, None)
+    Spool(dying, limit=1 << 30, sync=False).append([left])
+    spool = spool_in(root)
+    looks = []
+
+    def look() -> dict[str, int]:
+        looks.append(1)
+        return take_over(root, URL, spool.adopt)
+
+    writer = start(spool, adopting=look)
+    assert writer.flush(60)
+    assert eventually(lambda: len(looks) > 1)
+    assert outcomes(database) == {}
+    dying.release()
+    assert eventually(lambda: outcomes(database) == {left.id: "interrupted"})
+
+
 def outcomes(database: Database) -> dict[str, str]:
     return dict(rows(database, "SELECT CAST(id AS TEXT), outcome FROM aibridge_interceptions"))
 

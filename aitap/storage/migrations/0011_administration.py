@@ -14,6 +14,6 @@ __all__ = ["up"]
 
 def up(_migrator: Any, database: Database) -> None:
     """Two columns that readings have not: null for all there are, so that their digests stay what they were."""
-    kind = "JSONB" if isinstance(database, PostgresqlDatabase) else "JSON"
+    kind = "JSONB" if isinstance(database, PostgresqlDatabase) else "TEXT"
     database.execute_sql('ALTER TABLE aitap_audit ADD COLUMN "action" TEXT')
     database.execute_sql(f'ALTER TABLE aitap_audit ADD COLUMN "detail" {kind}')
