@@ -2,7 +2,8 @@
 
 Each run of a proxy has a row with host, process id and a heartbeat. An interception without an end
 belongs to a run; once that run is gone nobody will ever end it, so it is marked ``interrupted``. On its
-own host a run is gone as soon as its process is; elsewhere when its heartbeat has stopped.
+own host a run is gone as soon as its process is; elsewhere when its heartbeat has stopped. Who looks only once may
+come too early: a recorder takes its time to die, and a proxy elsewhere is replaced before its heartbeat is old.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from aitap.storage.evidence.chain import cover
 from aitap.storage.fields import parse_timestamp, timestamp_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from peewee import Database
 
-__all__ = ["HEARTBEAT_SECONDS", "beat", "begin_run", "end_run", "mark_interrupted"]
+__all__ = ["HEARTBEAT_SECONDS", "Lives", "beat", "begin_run", "end_run", "mark_interrupted"]
 
 HEARTBEAT_SECONDS = 15.0
 _DEAD_SECONDS = 60.0
 
-_OPEN = (
-    "SELECT i.id, i.started_at, i.session_id, i.initiator_id, p.host, p.pid, p.heartbeat_at, p.ended_at "
-    "FROM aibridge_interceptions i LEFT JOIN aitap_proxies p ON p.id = i.proxy_id WHERE i.ended_at IS NULL"
-)
+_FROM = "FROM aibridge_interceptions i LEFT JOIN aitap_proxies p ON p.id = i.proxy_id WHERE i.ended_at IS NULL"
+_RUNS = f"SELECT DISTINCT p.id, p.host, p.pid, p.heartbeat_at, p.ended_at {_FROM}"
+_OPEN = f"SELECT i.id, i.started_at, i.session_id, i.initiator_id, p.id, p.heartbeat_at {_FROM}"
 _INTERRUPT = "UPDATE aibridge_interceptions SET outcome = 'interrupted', ended_at = ? WHERE id = ? AND ended_at IS NULL"
 _BEGIN = "INSERT INTO aitap_proxies (host, pid, started_at, heartbeat_at) VALUES (?, ?, ?, ?) RETURNING id"
 _BEAT = "UPDATE aitap_proxies SET heartbeat_at = ? WHERE id = ?"
@@ -60,16 +61,55 @@ def end_run(database: Database, run: int) -> None:
         rows_of(database, _END, (now, now, run))
 
 
-def mark_interrupted(database: Database) -> int:
+class Lives:
+    """Tells which runs are gone, to one who looks again and again.
+
+    The first look goes by everybody's clocks. From then on a heartbeat has stopped when it did not move while this
+    one looked, so that no clock that is set, and no database that nobody reached, makes a live run a dead one.
+    """
+
+    def __init__(self, own: int | None = None) -> None:
+        """``own`` is the run of who looks."""
+        self._own = own
+        self._beats: dict[int, tuple[datetime, float]] = {}
+        """The last heartbeat of each run, and when it was first seen (``time.monotonic``)."""
+        self._looked: float | None = None
+
+    def gone(self, runs: Iterable[tuple[int | None, str, int, str | datetime | None, object]]) -> set[int | None]:
+        """Which of these runs (id, host, process id, heartbeat, end) are gone; None is one that is not known."""
+        now = time.monotonic()
+        first, kept = self._looked is None, self._beats
+        if self._looked is not None and now - self._looked > 2 * HEARTBEAT_SECONDS:
+            kept = {}
+        self._looked, self._beats = now, {}
+        found: set[int | None] = set()
+        for run, host, pid, beaten_at, ended in runs:
+            if run is None or beaten_at is None:
+                found.add(run)
+            elif run != self._own:
+                beat = parse_timestamp(beaten_at)
+                last, since = kept.get(run, (beat, now))
+                since = since if last == beat else now
+                self._beats[run] = beat, since
+                age = time.time() - beat.timestamp() if first else now - since
+                if ended is not None or age > _DEAD_SECONDS or _ended(host, pid):
+                    found.add(run)
+        return found
+
+
+def mark_interrupted(database: Database, lives: Lives | None = None) -> int:
     """Mark what proxies that are gone left open, count it where ends are counted, and return how many there were.
 
     Their end is the last moment at which they are known to have been open: the proxy's last heartbeat.
     """
+    gone = (lives or Lives()).gone(rows_of(database, _RUNS))
+    if not gone:
+        return 0
     marked: list[str] = []
     with transaction(database):
         touched = set()
-        for own_id, started, session, initiator, host, pid, heartbeat, ended in rows_of(database, _OPEN):
-            if heartbeat is None or _gone(host, pid, parse_timestamp(heartbeat), ended=ended is not None):
+        for own_id, started, session, initiator, run, heartbeat in rows_of(database, _OPEN):
+            if run in gone:
                 last_known = max(started, heartbeat or started)
                 rows_of(database, _INTERRUPT, (last_known, own_id))
                 touched.add((session, initiator))
@@ -83,10 +123,8 @@ def mark_interrupted(database: Database) -> int:
     return len(marked)
 
 
-def _gone(host: str, pid: int, heartbeat: datetime, *, ended: bool) -> bool:
+def _ended(host: str, pid: int) -> bool:
     # A run of this very process id on this host is an earlier one: in containers every proxy is process 1.
-    if ended or time.time() - heartbeat.timestamp() > _DEAD_SECONDS:
-        return True
     return host == platform.node() and (pid == os.getpid() or not _runs(pid))
 
 

@@ -100,6 +100,7 @@ class Writer:
         self._failing = ""
         self._begun = False
         self._unmarked = True
+        self._lives = recovery.Lives()
         self._pruning: Iterator[int] | None = None
         self._next_prune = 0.0
         self._next_beat = 0.0
@@ -111,7 +112,7 @@ class Writer:
     # -- for any thread
 
     def start(self) -> None:
-        """Start the thread. It first marks what a dead proxy left open."""
+        """Start the thread. It first marks what dead proxies left open, and looks again with each heartbeat."""
         if self._waiting.spool is not None:
             self._keeper.start()
         self._thread.start()
@@ -299,19 +300,22 @@ class Writer:
     def _begin(self) -> None:
         self._opening()
         self._commits.run = self._commits.run or recovery.begin_run(self._database)
+        self._lives = recovery.Lives(self._commits.run)
         self._begun = True
 
     def _adopt(self) -> None:
         for reason, count in self._adopting().items():
             self.lost(count, reason)
         self._waiting.inherit()
+        if self._waiting.spool is not None and self._waiting.spool.inherits:
+            self._unmarked = True
 
     def _mark(self) -> None:
         """What dead proxies left open is interrupted; where their ends may be in the spool, those come first."""
         if self._waiting.spool is not None and self._waiting.spool.inherits:
             return
-        if interrupted := recovery.mark_interrupted(self._database):
-            log.warning("%d requests were cut off when the last proxy stopped: marked interrupted", interrupted)
+        if interrupted := recovery.mark_interrupted(self._database, self._lives):
+            log.warning("%d requests were cut off when their proxy stopped: marked interrupted", interrupted)
         self._unmarked = False
 
     def _upkeep(self) -> None:
@@ -320,6 +324,7 @@ class Writer:
             if now >= self._next_beat:
                 self._next_beat = now + recovery.HEARTBEAT_SECONDS
                 recovery.beat(self._database, self._commits.run or 0)
+                self._unmarked = True
             if now >= self._next_adoption:
                 self._next_adoption = now + _ADOPT_EVERY
                 self._adopt()

@@ -81,7 +81,9 @@ def under(tmp_path: Path, confdir: Path, provider: Provider, monkeypatch: pytest
 def open_socket(proxy: Mitmdump, target: str = "/v1/responses") -> ClientConnection:
     headers = {"authorization": "Bearer sk-proj-not-a-real-key-0123456789"}
     address = f"wss://api.openai.com{target}"
-    return connect(address, ssl=proxy.trust(two_threads=True), proxy=proxy.url, additional_headers=headers, open_timeout=PATIENCE)
+    return connect(
+        address, ssl=proxy.trust(two_threads=True), proxy=proxy.url, additional_headers=headers, open_timeout=PATIENCE
+    )
 
 
 def ask(connection: ClientConnection, model: str | None, text: str, **more: Any) -> dict[str, Any]:
