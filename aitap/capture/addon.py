@@ -28,6 +28,7 @@ from aitap.capture.line import RecorderLine
 from aitap.capture.relay import TICK, Head, Relay, RelayedExchange, RelayedSocket
 from aitap.capture.routes import Route, Router
 from aitap.capture.starting import reach_database, recorder_settings, spool_folder
+from aitap.free_memory import GivingBack
 from aitap.observe.proxy_stats import ProxyStats
 from aitap.observe.settings import observe_settings
 from aitap.settings import SETTINGS, Settings, SettingsError, check_options, load
@@ -77,6 +78,7 @@ class Recorder:
         self._directory: Directory | None = None
         self.line: RecorderLine | None = None
         self._stats: ProxyStats | None = None
+        self._memory = GivingBack()
         self._traced = False
         self.relay: Relay | None = None
         self._spool: Folder | None = None
@@ -149,6 +151,7 @@ class Recorder:
         # What is there by now lives as long as the proxy: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
+        self._memory.start()
         logger.info("aitap: recording to %s", shown(settings.database_url))
 
     def exchange_of(self, flow: http.HTTPFlow) -> RelayedExchange | None:
@@ -166,6 +169,7 @@ class Recorder:
             self._directory.stop()
         if self._stats is not None:
             self._stats.stop()
+        self._memory.stop()
         self.relay = self.line = None
         relay.flush()
         if not line.close(15) or relay.refused:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 from aitap.capture.facts import RequestFacts
 from aitap.capture.wire import jsontext
 from aitap.record import Purpose
+from aitap.short_questions import remembering
 
 __all__ = ["Client", "Clients"]
 
@@ -164,7 +164,7 @@ class Clients:
             for rule in table["purpose"]
         ]
         # A User-Agent always fits the same rows in the same way.
-        self._by_user_agent = lru_cache(maxsize=1024)(self._match_user_agent)
+        self._by_user_agent = remembering(self._match_user_agent, entries=1024)
 
     def identify(self, headers: Headers, facts: RequestFacts) -> Client:
         """Everything the table can tell of a request; ``headers`` have lower-case names."""

@@ -19,10 +19,12 @@ by reference, and storage alone decides what it has already.
 from __future__ import annotations
 
 from hashlib import blake2b
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from aitap.capture.facts import Turn
 from aitap.capture.texts import note_redacted
+from aitap.capture.their_ids import kept_id
 from aitap.capture.turns import encode, offered_tools, system_texts
 from aitap.capture.wire.jsontext import value_of
 from aitap.record import StoredMessage, message_digest
@@ -80,7 +82,7 @@ class Contents:
         if response_id and (newest := record.response_digest or record.request_digest):
             if len(self._responses) >= _RESPONSES:
                 del self._responses[next(iter(self._responses))]
-            self._responses[record.initiator_id, response_id] = newest
+            self._responses[record.initiator_id, kept_id(response_id)] = newest
 
     def _tell_redacted(self, record: Interception) -> None:
         """Say in the record what was removed from all that it refers to."""
@@ -102,7 +104,7 @@ class Contents:
         found: list[StoredMessage] = []
         newest: str | None = None
         if previous := facts.previous_response_id:
-            newest = self._responses.get((record.initiator_id, previous))
+            newest = self._responses.get((record.initiator_id, kept_id(previous)))
             if newest is None:  # it passed before we listened
                 found += self._chain(None, [Turn("system", [{"type": "previous_response", "id": previous}])], at)
                 newest = found[-1].digest
@@ -155,7 +157,8 @@ class Contents:
         if self._size > self._half:
             self._old, self._new, self._size = self._new, {}, 0
         self._new[key] = chain
-        self._size += _OVERHEAD + sum(len(message.content) + _OVERHEAD for message in chain)
+        # A text with one emoji takes four bytes for each character.
+        self._size += _OVERHEAD + sum(getsizeof(message.content) + _OVERHEAD for message in chain)
 
 
 def _system(raw: msgspec.Raw) -> list[Turn]:

@@ -8,11 +8,12 @@ __all__ = ["Headers"]
 
 _names: dict[bytes, str] = {}
 _MOST_NAMES = 4096
+_LONGEST_NAME = 64
 
 
 def _name(raw: bytes) -> str:
     name = raw.decode("latin-1").lower()
-    if len(_names) < _MOST_NAMES:  # strangers choose names, too
+    if len(_names) < _MOST_NAMES and len(raw) <= _LONGEST_NAME:  # strangers choose names, too
         _names[raw] = name
     return name
 

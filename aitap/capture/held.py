@@ -36,6 +36,7 @@ class Held:
     def __init__(self) -> None:
         self._frames: deque[_Frame] = deque()
         self._next = 0
+        self._fresh = 0
         self._bytes = 0
         self._missing: deque[tuple[int, int]] = deque()
         """Frames that were needed and had to go: number, and how many exchanges begin in it."""
@@ -102,15 +103,21 @@ class Held:
 
         ``waiting`` bytes of all never went out.
         """
-        first = fresh = self.first
         before = self._bytes - waiting
         for frame in self._frames:
             if before <= 0:
                 break
             before -= frame.size
-            fresh = frame.number + 1
+            # What the last one did not get, one before it may have had.
+            self._fresh = max(self._fresh, frame.number + 1)
         self._missing.clear()
-        return first, fresh
+        return self.first, max(self._fresh, self.first)
+
+    def give_up(self, waiting: int) -> None:
+        """Hold no longer what went out: those who read it died of it."""
+        while self._frames and self._bytes - waiting > 0:
+            gone = self._pop()
+            self._missing.append((gone.number, gone.begun))
 
     def pieces(self) -> list[memoryview]:
         """All that is held, as it goes over the line."""

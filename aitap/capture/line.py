@@ -42,6 +42,9 @@ _CHILD = (
     "from aitap.capture.recorder import main; sys.exit(main())"
 )
 _RESTART_AFTER = 1.0
+_TRIES = 5
+"""So many recorders in a row may die young with the same in hand: it may be what kills them."""
+_YOUNG = 60.0
 
 
 class RecorderLine:
@@ -78,6 +81,10 @@ class RecorderLine:
         self._writing = False
         self._heard = b""
         self._up = False
+        self._over = False
+        self._started = 0.0
+        self._died_at = -1
+        self._died_there = 0
         self._encode = msgspec.msgpack.Encoder().encode
         self._start()
 
@@ -100,6 +107,7 @@ class RecorderLine:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._line = ours
         self._up = True
+        self._started = time.monotonic()
         self._loop.add_reader(ours, self._hear)
         self._waiting = deque([_framed(self._encode(self._settings))])
         if self.deaths:
@@ -206,9 +214,20 @@ class RecorderLine:
                 self.held.let_go(told["needed"], told["wanted"])
 
     def _died(self) -> None:
-        """Nobody but us ends the recorder: something killed it. What it had not made safe yet is for the next."""
-        self.deaths += 1
+        """Nobody but us ends the recorder: something killed it."""
         self._hang_up()
+        self._bury()
+        self._loop.call_later(_RESTART_AFTER, self._restart)
+
+    def _bury(self) -> None:
+        """What the dead recorder had not made safe is for the next, unless all that are given it die."""
+        self.deaths += 1
+        again = self.held.first == self._died_at and time.monotonic() - self._started < _YOUNG
+        self._died_there = self._died_there + 1 if again else 1
+        if self._died_there >= _TRIES:
+            self.held.give_up(self._bytes)
+            self._died_there = 0
+        self._died_at = self.held.first
         missing = self.held.missing
         lost = self._ledger.settle(but=self.unsent() + self.held.begun)
         lost = 0 if missing is None else max(missing, lost)
@@ -217,9 +236,10 @@ class RecorderLine:
             "aitap: the recorder process died; %s, a new one is started",
             f"{lost} RECORDS WERE LOST with it" if lost else "no record was lost with it",
         )
-        self._loop.call_later(_RESTART_AFTER, self._restart)
 
     def _restart(self) -> None:
+        if self._over:
+            return
         try:
             self._start()
         except OSError as error:
@@ -249,25 +269,40 @@ class RecorderLine:
         The proxy stops anyway, so this one call may block, for ``timeout`` seconds at most.
         """
         deadline = time.monotonic() + timeout
-        if not self._up:
-            try:
-                self._start()
-            except OSError:
-                return False
+        self._over = True
+        for last in (False, True):
+            if not self._up:
+                try:
+                    self._start()
+                except OSError:
+                    return False
+            status = self._end(deadline)
+            if last or status is None or status >= 0 or time.monotonic() > deadline:
+                break
+            # Killed now, it leaves what is held to another, as ever.
+            self._bury()
+        return status == 0 and not self.lost and not self.dropped
+
+    def _end(self, deadline: float) -> int | None:
+        """Hand over what waits and end the line; the recorder's exit status, None where it takes too long."""
         self._loop.remove_reader(self._line)
         if self._writing:
+            self._writing = False
             self._loop.remove_writer(self._line)
         try:
-            self._line.settimeout(timeout)
-            for piece in self._waiting:
-                self._line.sendall(piece)
-            self._line.shutdown(socket.SHUT_WR)
-            status = self._process.wait(max(deadline - time.monotonic(), 0.1))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its status tells
+                self._line.settimeout(max(deadline - time.monotonic(), 0.1))
+                for piece in self._waiting:
+                    self._line.sendall(piece)
+                self._line.shutdown(socket.SHUT_WR)
+            return self._process.wait(max(deadline - time.monotonic(), 0.1))
         except (OSError, subprocess.TimeoutExpired):
-            return False
+            return None
         finally:
+            self._up = False
             self._line.close()
-        return status == 0 and not self.lost and not self.dropped
+            self._waiting.clear()
+            self._bytes = 0
 
 
 def _framed(frame: bytes) -> memoryview:

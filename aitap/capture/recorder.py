@@ -50,6 +50,7 @@ from aitap.capture.relay import (
 )
 from aitap.capture.routes import Route
 from aitap.capture.sockets import socket_type
+from aitap.free_memory import GivingBack
 from aitap.observe.observation import Observation
 from aitap.observe.settings import ObserveSettings
 from aitap.prices.own_prices import OwnPrice
@@ -164,6 +165,15 @@ class Recorder:
 
     def take(self, items: list[Any]) -> None:
         """What the hooks noted, in order: a frame. Sources of which this recorder has no beginning are let go."""
+        try:
+            self._take(items)
+        except Exception:
+            # The next recorder would be given the same.
+            logger.exception("aitap: some of what passed could not be read; the traffic is not affected")
+        finally:
+            self.accounts.frame += 1
+
+    def _take(self, items: list[Any]) -> None:
         begun: list[int] = []
         had = self.accounts.frame < self._fresh
         for kind, number, at, *rest in items:
@@ -212,7 +222,6 @@ class Recorder:
         self.pipeline.drain()
         if begun:
             self.accounts.received(len(begun))
-        self.accounts.frame += 1
         if begun and self._strict:
             self._announce(begun)
 
@@ -314,6 +323,7 @@ def main() -> int:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    GivingBack().start()
     line = socket.socket(fileno=int(sys.argv[1]))
     over = threading.Event()
     frames = Frames()

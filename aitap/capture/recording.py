@@ -26,6 +26,7 @@ from aitap.capture.response import MessageBody, ResponseBody
 from aitap.capture.retries import Retries
 from aitap.capture.routes import Route
 from aitap.capture.texts import Texts
+from aitap.capture.their_ids import kept_id
 from aitap.capture.wire.coding import CodingError, decode_all
 from aitap.record import (
     UNKNOWN,
@@ -34,6 +35,7 @@ from aitap.record import (
     Lineage,
     ModelThought,
     TokenUsage,
+    ToolResult,
     ToolUsage,
     UserPrompt,
     Wire,
@@ -50,6 +52,8 @@ Headers = Mapping[str, str]
 _REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "x-github-request-id", "apim-request-id", "cf-ray")
 _MAX_REQUEST = 256 * 1024 * 1024
 _MAX_TRACE = 512
+_LONGEST_HOST = 253
+"""Characters of a name (RFC 1035, 2.3.4); a client may ask for longer ones, which lead nowhere."""
 
 
 class RequestHead(msgspec.Struct, frozen=True):
@@ -113,7 +117,7 @@ class Recording:
             credential_hint=credential.hint,
             api=self._dialect.name,
             method=head.method,
-            host=head.host,
+            host=head.host[:_LONGEST_HOST],
             path=head.path,
             http_version=head.http_version,
             client_request_id=_short(head.headers.get("x-request-id") or head.headers.get("x-client-request-id")),
@@ -174,7 +178,7 @@ class Recording:
 
     def _lineage(self, client: Client, facts: RequestFacts) -> None:
         record = self.record
-        results = [result for message in facts.newest for result in message.results]
+        results = [_kept(result) for message in facts.newest for result in message.results]
         previous = facts.previous_response_id
         if not results and client.session_id is not None:
             # A new prompt starts a thread of its own; a turn that nobody typed goes on with the last one.
@@ -183,7 +187,7 @@ class Recording:
             )
         record.lineage = Lineage(
             tool_results=results,
-            previous_response_id=previous,
+            previous_response_id=kept_id(previous) if previous else previous,
             agent=client.agent,
             parent_agent=client.parent_agent,
             is_subagent=client.is_subagent,
@@ -327,7 +331,7 @@ class Recording:
 
     def _children(self, facts: ResponseFacts, at: float) -> None:
         record = self.record
-        response_id = facts.response_id or ""
+        response_id = kept_id(facts.response_id or "")
         for prompt in record.user_prompts:
             prompt.provider_response_id = response_id
         if facts.usage is not None:
@@ -351,8 +355,8 @@ class Recording:
                 tool=tool.tool,
                 input=self._texts.kept(f"{field}.input", tool.input, tool.metadata),
                 kind=tool.kind,
-                provider_tool_call_id=tool.call_id,
-                provider_item_id=tool.item_id,
+                provider_tool_call_id=kept_id(tool.call_id) if tool.call_id else tool.call_id,
+                provider_item_id=kept_id(tool.item_id) if tool.item_id else tool.item_id,
                 server_url=bare_url(tool.server_url),
                 invocation_error=None if failed is None else error_message(failed, self._secrets()),
                 metadata=tool.metadata,
@@ -371,6 +375,11 @@ class Recording:
                     created_at=at,
                 )
             )
+
+
+def _kept(result: ToolResult) -> ToolResult:
+    kept = kept_id(result.call_id)
+    return result if kept is result.call_id else msgspec.structs.replace(result, call_id=kept)
 
 
 def _short(value: str | None) -> str | None:

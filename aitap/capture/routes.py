@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -16,6 +15,7 @@ import msgspec
 
 from aitap.capture.provider_rows import ProviderRow, builtin_table
 from aitap.record import UNKNOWN, Purpose
+from aitap.short_questions import remembering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +25,8 @@ __all__ = ["Route", "Router", "host_test", "plain_path"]
 
 _ODD = re.compile(r"[%;#\\]|//|/\.|/\Z")
 """In a path that may be spelt in another way than the table has it."""
+_LONGEST_NAME = 253
+"""Characters of a host's name (RFC 1035, 2.3.4); what is longer leads nowhere, and need not be kept."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -57,9 +59,9 @@ class Router:
             pattern = re.compile(fnmatch.translate(shape["path"]))
             self._shapes.setdefault(_last_word(shape["path"]), []).append((pattern, shape))
         # Hosts and paths come from strangers: the memory is bounded.
-        self._of_host = lru_cache(maxsize=1024)(self._find_host)
-        self.route = lru_cache(maxsize=4096)(self._route)
-        self.knows = lru_cache(maxsize=4096)(self._knows)
+        self._of_host = remembering(self._find_host, entries=1024)
+        self.route = remembering(self._route, entries=4096)
+        self.knows = remembering(self._knows, entries=4096)
 
     def _find_host(self, host: str, port: int) -> list[tuple[re.Pattern[str], Route]]:
         host = host.rstrip(".")  # RFC 1034, 3.1: the root, which most leave out
@@ -89,7 +91,7 @@ class Router:
         """
         for pattern, shape in self._shapes.get(_last_word(path), ()):
             if pattern.match(path) and not self._of_host(host, port):
-                return Route(UNKNOWN, host, shape["api"], shape.get("purpose", "conversation"))
+                return Route(UNKNOWN, host[:_LONGEST_NAME], shape["api"], shape.get("purpose", "conversation"))
         return None
 
 

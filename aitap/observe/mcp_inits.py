@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from aitap.capture.wire.coding import CodingError, decode_all
 from aitap.capture.wire.jsontext import as_dict, as_list, as_str, value_of
 from aitap.capture.wire.sse import SSEParser
@@ -58,7 +60,9 @@ class McpInits:
         if method == "initialize":
             if earlier := self._begun.pop(key, None):
                 found.append(_tree(earlier, None))
-            self._begun[key] = _Begun(passed, as_str(as_dict(result.get("serverInfo")).get("name")) or "", error)
+            # Without its bodies: what was to be known of them is read.
+            bare = msgspec.structs.replace(passed, question=b"", answer=b"")
+            self._begun[key] = _Begun(bare, as_str(as_dict(result.get("serverInfo")).get("name")) or "", error)
             if len(self._begun) > _MOST:
                 found.append(_tree(self._begun.pop(next(iter(self._begun))), None))
         elif method == "tools/list" and (begun := self._begun.pop(key, None)):

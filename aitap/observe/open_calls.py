@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from aitap.observe.spans import Span, common
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ class OpenCalls:
         shared = common(record)
         for tool in record.tool_usages:
             if tool.provider_tool_call_id and tool.result_at is None:
-                call = _Call(record.ended_at or tool.created_at, tool, shared, where)
+                # Not its whole input: that may be a megabyte, of which a span shows the beginning.
+                kept = msgspec.structs.replace(tool, input=tool.input[:_INPUT], metadata={}, invocation_error=None)
+                call = _Call(record.ended_at or tool.created_at, kept, shared, where)
                 self._open[record.initiator_id, tool.provider_tool_call_id] = call
         while len(self._open) > _MOST:
             del self._open[next(iter(self._open))]

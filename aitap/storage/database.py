@@ -153,8 +153,11 @@ def _behind(error: peewee.OperationalError) -> BaseException:
 
 def passes(error: Exception) -> bool:
     """Whether an error is trouble of the database itself, which may be over soon, and not of what was to be written."""
-    if isinstance(error, peewee.DatabaseError) and _sqlstate(error) in _NOT_THE_RECORDS:
-        return True
+    if isinstance(error, peewee.DatabaseError) and (state := _sqlstate(error)) is not None:
+        if state in _NOT_THE_RECORDS:
+            return True
+        if state == _TOO_LONG:
+            return False
     if isinstance(error, peewee.InterfaceError):
         # SQLite says it of a value that it cannot take, psycopg of a server that is gone.
         return "connection" in str(error)
@@ -164,6 +167,8 @@ def passes(error: Exception) -> bool:
 
 _NOT_THE_RECORDS = {"42P01", "42703", "42P10", "42501", "0A000", "3F000"}
 """What PostgreSQL says where a table or column is not there, or is another by now, or we may not write to it."""
+_TOO_LONG = "54000"
+"""What it says of a text that an index does not take: it never will."""
 
 
 def _sqlstate(error: BaseException) -> str | None:

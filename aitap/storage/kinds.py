@@ -48,7 +48,8 @@ Days = dict[tuple[int, int], int]
 OfSessions = dict[tuple[str, str, int], tuple[int, str, str]]
 """How many by session, user and kind, with the first and the last start."""
 
-_LIMIT = 50_000
+_LIMIT = 10_000
+"""Kinds that are remembered; a key has some 400 bytes, and at the most, where clients make up models, 1,700."""
 _ROUNDING = 5e-7
 """Moments are stored in whole microseconds: one just before midnight may be stored as midnight."""
 _AT_ONCE = 500

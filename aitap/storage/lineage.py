@@ -44,10 +44,11 @@ class Threads:
     """Resolves records, batch by batch.
 
     ``resolve`` comes before the rows of a batch are written, ``write`` after it, in the same transaction.
-    Both may be repeated with the same batch. Memory is bounded by ``limit`` interceptions.
+    Both may be repeated with the same batch. Memory is bounded by ``limit`` interceptions, each of some 700
+    bytes; what is older is asked of the database.
     """
 
-    def __init__(self, database: Database, limit: int = 20_000) -> None:
+    def __init__(self, database: Database, limit: int = 10_000) -> None:
         self._database = database
         self._memory = Memory(database, limit)
         self._batch: dict[str, Interception] = {}

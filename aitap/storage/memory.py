@@ -14,6 +14,8 @@ from aitap.storage.fields import parse_timestamp
 from aitap.storage.recent import Recent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from peewee import Database
 
     from aitap.record import Interception
@@ -22,6 +24,10 @@ __all__ = ["SESSION_NODES", "Memory", "Node"]
 
 SESSION_NODES = 32
 """How many of a session's newest interceptions are remembered, to find who started a sub-agent."""
+
+_MOST_UNNAMED = 64
+_TOOL_NAME = 128
+"""Characters of a tool's name that tell whose result an id is, which begins with it."""
 
 
 class Node(msgspec.Struct, kw_only=True, eq=False, gc=False):
@@ -109,7 +115,7 @@ class Memory:
         initiator = record.initiator_id
         tools = record.tool_usages
         if record.ended_at is not None:
-            node.unnamed = tuple([(u.id, u.tool) for u in tools if u.provider_tool_call_id is None]) if tools else ()
+            node.unnamed = _held([(u.id, u.tool) for u in tools if u.provider_tool_call_id is None]) if tools else ()
         for usage in tools:
             node.calls = True
             if usage.provider_tool_call_id:
@@ -176,7 +182,10 @@ class Memory:
     def unnamed(self, node: Node) -> tuple[tuple[str, str], ...]:
         """The tool calls of an interception that have no id of the provider's: usage and tool, in order."""
         if node.unnamed is None:
-            node.unnamed = tuple((usage, tool) for usage, tool in self._all(_UNNAMED, node.id))
+            found = self._all(_UNNAMED, node.id)
+            # None are there as long as its rows are not written.
+            node.unnamed = _held(found) if found else None
+            return tuple((usage, tool[:_TOOL_NAME]) for usage, tool in found)
         return node.unnamed
 
     def top_session(self, initiator: str, session: str) -> str:
@@ -212,3 +221,8 @@ class Memory:
         )
         self._nodes[own_id] = node
         return node
+
+
+def _held(calls: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...] | None:
+    """Calls as a node keeps them; None where they are so many that the database is asked for them instead."""
+    return tuple([(usage, tool[:_TOOL_NAME]) for usage, tool in calls]) if len(calls) <= _MOST_UNNAMED else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
 from typing import Any
 
 import msgspec
@@ -208,6 +209,16 @@ def test_memory_for_reuse_is_bounded() -> None:
     assert held < 2 * 100_000
 
 
+def test_memory_for_reuse_counts_bytes_not_characters() -> None:
+    contents = module.Contents(limit=100_000)
+    environment = Environment("u", "full")
+    environment.contents = contents
+    for number in range(100):
+        record(MESSAGES, {"messages": [said(f"{number}\U0001f600" + "x" * 5000)]}, environment=environment)
+    kept = (m for half in (contents._new, contents._old) for chain in half.values() for m in chain)
+    assert sum(getsizeof(message.content) for message in kept) < 2 * 100_000
+
+
 def test_a_changed_message_parts_the_conversation_from_there_on(environment: Environment) -> None:
     [messages] = turns_of_agent(5)[-1:]
     first = record(MESSAGES, {"messages": messages}, environment=environment)
@@ -279,6 +290,8 @@ def test_memory_of_responses_is_bounded() -> None:
         contents.response(found, [], f"resp_{number}")
     assert len(contents._responses) < 5000
     assert contents._responses["u", "resp_9999"] == found.request_digest
+    contents.response(found, [], "r" * 100_000)
+    assert max(len(response) for _, response in contents._responses) <= 512
 
 
 def test_each_digest_covers_what_is_stored(environment: Environment) -> None:

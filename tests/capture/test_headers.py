@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitap.capture import headers as headers_module
 from aitap.capture.headers import Headers
 
 
@@ -21,3 +23,10 @@ def test_any_bytes_are_text(fields: list[tuple[bytes, bytes]]) -> None:
     for name in headers:
         assert headers[name] == headers.get(name)
         headers[name].encode()
+
+
+def test_names_that_no_client_sends_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headers_module, "_names", {})
+    found = Headers([(b"X-Short", b"1"), (b"X-" + b"l" * 60_000, b"2")])
+    assert (found["x-short"], found["x-" + "l" * 60_000]) == ("1", "2")
+    assert list(headers_module._names) == [b"X-Short"]

@@ -62,6 +62,20 @@ def test_frames_that_the_dead_recorder_cannot_have_had_are_told_apart() -> None:
     assert found.again(waiting=0) == (1, 4)
 
 
+def test_what_one_before_may_have_had_stays_so_where_the_last_got_nothing() -> None:
+    found = Held()
+    frames(found, 4)
+    assert found.again(waiting=10) == (0, 3)
+    assert found.again(waiting=40) == (0, 3)
+
+
+def test_what_is_given_up_is_missing_and_what_never_went_out_is_kept() -> None:
+    found = Held()
+    added = frames(found, 4, begun=2)
+    found.give_up(waiting=20)
+    assert (pieces(found), found.missing) == (added[2:], 4)
+
+
 def test_a_socket_is_remembered_until_the_frame_that_closed_it_is_let_go() -> None:
     found = Held()
     found.opened(7, "seven")

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from aitap.capture import line as module
 from aitap.capture.line import RecorderLine
 from aitap.capture.recorder import RecorderSettings
-from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, OPEN, RESPOND
+from aitap.capture.relay import BEGIN, CLOSE, DATA, END, MESSAGE, OPEN, RESPOND, SEEN
 from aitap.capture.routes import Router
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter, list_interceptions
@@ -150,6 +151,65 @@ def test_what_two_recorders_store_of_one_exchange_is_one_record(database: str) -
     assert [record["outcome"] for record in found] == ["completed"] * 2
     assert [len(record["user_prompts"]) for record in found] == [1, 1]
     assert [len(record["tool_usages"]) for record in found] == [2, 2]
+
+
+def test_a_recorder_that_is_killed_at_the_very_end_leaves_what_is_held_to_another(
+    database: str, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+
+    async def run() -> RecorderLine:
+        line = RecorderLine(settings(database), asyncio.get_running_loop(), ledger)
+        ledger.begun(1)
+        line.send(exchange(1))
+        os.kill(line._process.pid, signal.SIGKILL)
+        assert line.close(60)
+        return line
+
+    line = asyncio.run(run())
+    assert (line.deaths, line.lost) == (1, 0)
+    assert [record["outcome"] for record in recorded(database)] == ["completed"]
+
+
+def test_what_every_recorder_dies_of_is_given_up_and_counted(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    child = module._CHILD
+    monkeypatch.setattr(module, "_RESTART_AFTER", 0.0)
+    monkeypatch.setattr(
+        module, "_CHILD", "import os, sys; os.read(int(sys.argv[1]), 1 << 20); assert {root!r}; os._exit(9)"
+    )
+
+    async def run() -> int:
+        line = RecorderLine(settings(database), asyncio.get_running_loop(), ledger)
+        ledger.begun(1)
+        line.send(exchange(1))
+        await until(lambda: line.lost)
+        monkeypatch.setattr(module, "_CHILD", child)
+        deaths = line.deaths
+        ledger.begun(2)
+        line.send(exchange(2))
+        await until(lambda: line.report.get("written"))
+        assert line.lost == 1
+        line.close(20)
+        return deaths
+
+    assert asyncio.run(run()) == module._TRIES
+    assert len(recorded(database)) == 1
+
+
+def test_what_a_recorder_cannot_read_costs_only_itself(database: str) -> None:
+    async def run() -> RecorderLine:
+        line = RecorderLine(settings(database), asyncio.get_running_loop())
+        line.send([(SEEN, 0, time.time(), {"no": "host"})])
+        line.send(exchange(1))
+        await until(lambda: line.report.get("wanted") == 2)
+        assert line.close(20)
+        return line
+
+    assert asyncio.run(run()).deaths == 0
+    assert len(recorded(database)) == 1
 
 
 def test_a_socket_that_outlives_a_recorder_is_recorded_by_the_next(database: str) -> None:

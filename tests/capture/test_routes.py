@@ -97,6 +97,10 @@ def test_the_memory_of_strangers_is_bounded() -> None:
     for number in range(10_000):
         router.route(f"{number}.example.com", "/")
     assert router.route.cache_info().currsize < 10_000
+    before = router.route.cache_info().currsize
+    assert router.route("api.anthropic.com", "/v1/messages/" + "x" * 60_000) is None
+    assert router.route("x" * 60_000, "/") is None
+    assert router.route.cache_info().currsize == before
 
 
 def test_a_host_of_the_table_is_known_by_type_and_name_and_any_other_is_not() -> None:

@@ -97,3 +97,9 @@ def test_servers_that_never_say_more_do_not_fill_memory() -> None:
     trees = [tree for number in range(1000) for tree in inits.seen(asked("initialize", SERVER, session=str(number)))]
     assert len(trees) + len(inits.due(math.inf)) == 1000
     assert len(trees) >= 700
+
+
+def test_bodies_are_not_kept_while_the_tools_are_waited_for() -> None:
+    inits = McpInits()
+    inits.seen(asked("initialize", SERVER))
+    assert [(begun.passed.question, begun.passed.answer) for begun in inits._begun.values()] == [(b"", b"")]

@@ -37,3 +37,13 @@ def test_the_result_of_somebody_elses_call_or_of_a_later_one_is_none() -> None:
     other = "22222222-2222-5222-8222-222222222222"
     assert calls.answered(answering(T0 + 9, "toolu_1", initiator_id=other), contents=False) == []
     assert calls.answered(answering(T0 + 1, "toolu_1"), contents=False) == []
+
+
+def test_of_an_input_only_what_a_span_shows_is_kept() -> None:
+    calls = OpenCalls()
+    asking = turn()
+    asking.tool_usages[0].input = "x" * 1_000_000
+    calls.asked(asking, None)
+    assert [len(call.tool.input) for call in calls._open.values()] == [100]
+    [(span, _)] = calls.answered(answering(T0 + 9, "toolu_1"), contents=True)
+    assert span.attributes["mcp_input"] == "x" * 100

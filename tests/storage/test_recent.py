@@ -20,6 +20,6 @@ def test_it_keeps_the_last_used_keys_with_their_values_and_is_bounded(
         if recent.get(key) is not None:
             assert recent.get(key) == str(key)
             used = [key, *(other for other in used if other != key)]
-        assert len(recent) <= 2 * limit
+        assert len(recent) == min(limit, len(used))
     for key in used[:limit]:
         assert recent.get(key) == str(key)

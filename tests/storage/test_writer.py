@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import threading
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -453,3 +454,14 @@ def test_a_killed_process_leaves_a_sound_database_and_the_next_start_closes_what
     assert rows(database, "SELECT sum(interceptions) FROM aitap_sessions") == [(sum(outcomes.values()),)]
     assert writer.close()
     database.close()
+
+
+def test_an_id_that_no_index_takes_costs_its_record_and_not_those_after_it(recording: Recording) -> None:
+    letters = Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=70_000)
+    odd, next_one = interception(T0, tool_usages=[tool("".join(letters))]), interception(T0 + 1)
+    recording.writer.submit(odd)
+    recording.writer.submit(next_one)
+    assert recording.writer.flush(60)
+    found = {own_id for (own_id,) in rows(recording.database, "SELECT CAST(id AS TEXT) FROM aibridge_interceptions")}
+    assert next_one.id in found
+    assert len(found) + recording.writer.stats.lost == 2

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx, exceptions
@@ -37,6 +36,7 @@ from aitap.access.gate.guard import Closed
 from aitap.access.quiet import Quiet
 from aitap.capture.clients import Clients
 from aitap.capture.facts import RequestFacts
+from aitap.short_questions import remembering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Decryption:
         self._tallies = Tallies()
         self._handshakes = Handshakes(self._refused)
         self._hints = Quiet(_HINT_EVERY, _MOST_HINTS)
-        self._product = lru_cache(maxsize=1024)(_Products())
+        self._product = remembering(_Products(), entries=1024)
         self.read_connections = 0
         """How many connections were opened to hosts and are read, or would be if the client trusted us."""
 

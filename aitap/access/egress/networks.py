@@ -11,6 +11,8 @@ import ipaddress
 import re
 from functools import lru_cache
 
+from aitap.short_questions import remembering
+
 __all__ = ["IPAddress", "canonical", "is_loopback", "literal", "refusal"]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -77,12 +79,15 @@ def is_loopback(address: IPAddress) -> bool:
     return _inner(address).is_loopback
 
 
-@lru_cache(maxsize=1024)
 def canonical(host: str) -> str:
     """A host as it is compared: lower case, without brackets, zone of an address, and dot at the end; IDNA as ASCII.
 
     A name that IDNA cannot write stays as it is: no resolver will find it.
     """
+    return _canonical(host)
+
+
+def _compared(host: str) -> str:
     host = host.strip().lower()
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -93,6 +98,9 @@ def canonical(host: str) -> str:
         except UnicodeError:
             return host
     return str(address) if (address := literal(host)) else host
+
+
+_canonical = remembering(_compared, entries=1024)
 
 
 def literal(host: str) -> IPAddress | None:

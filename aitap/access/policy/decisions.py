@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from aitap.access.policy.policy_rows import NOBODY
+from aitap.short_questions import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,9 @@ __all__ = ["ALLOWED", "POLICY", "Call", "Decider", "Decision", "Rules", "decide"
 POLICY = "aitap_policy"
 """Where a flow's metadata says what was decided, for the record: ``action``, ``rule``, ``mode`` and, where one is used
 up, ``budget``."""
+
+_FEW = 8
+"""Models that a call names whose decision is remembered."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -140,7 +144,12 @@ class Rules:
         self.enforced = enforced
         self.needs_client = any(row.clients for row in rows)
         # What is asked comes from strangers: the memory is bounded.
-        self.decide = lru_cache(maxsize=4096)(self._decide)
+        self._known = lru_cache(maxsize=4096)(self._decide)
+
+    def decide(self, call: Call) -> Decision | None:
+        """See :class:`Decider`."""
+        short = len(call.host) <= LONGEST and (call.models is None or len(call.models) <= _FEW)
+        return self._known(call) if short else self._decide(call)
 
     def _decide(self, call: Call) -> Decision | None:
         for rule in self._rules:

@@ -172,3 +172,12 @@ def test_any_decider_may_refuse_and_one_that_needs_the_model_does_not_hold_up_a_
     assert decide([rules, Budget()], but(models=None)) == Decision(allowed=False, message="spent")
     assert decide([rules, Budget()], but(user="bob", models=None)) is None
     assert decide([rules, Budget()], but(user="bob")) == ALLOWED
+
+
+def test_what_is_remembered_is_short() -> None:
+    rules = Rules([PolicyRow("deny", models=("claude-*",))])
+    long = [but(models=tuple(f"claude-{number}" for number in range(count))) for count in range(100, 110)]
+    assert not any(decision.allowed for call in long if (decision := rules.decide(call)))
+    assert rules._known.cache_info().currsize == 0
+    rules.decide(CALL)
+    assert rules._known.cache_info().currsize == 1
