@@ -151,8 +151,8 @@ class ToolResult(msgspec.Struct, kw_only=True, frozen=True):
     call_id: str
     status: ResultStatus | None
     """``None`` where the dialect has no way to say whether the tool failed."""
-    size: int
-    """Bytes of the result as it stood in the request."""
+    size: int | None
+    """Bytes of the result as it stood on the wire; ``None`` where only its status did."""
 
 
 def message_digest(parent_digest: str | None, role: str, content: bytes) -> str:

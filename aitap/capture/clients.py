@@ -20,6 +20,8 @@ __all__ = ["Client", "Clients"]
 Headers = Mapping[str, str]
 Source = Callable[[Headers, RequestFacts], str | None]
 _NO_FACTS = RequestFacts()
+_KEPT = ("conversation", "conversation_id")
+"""Where a request says which conversation it goes on with of those that the provider keeps: OpenAI, Cohere (v1)."""
 
 
 class Client(msgspec.Struct):
@@ -57,15 +59,23 @@ class _PurposeRule(msgspec.Struct):
     needs: frozenset[str]
     """Headers of which one must be there for ``when`` to hold (or an id in the body)."""
     system: re.Pattern[str] | None
+    prompt: re.Pattern[str] | None
     tools: bool | None
     max_tokens: int | None
     prewarm: bool
 
-    def fits(self, headers: Headers, facts: RequestFacts) -> bool:
-        """Whether what is dear to ask holds: the system text and the headers."""
+    def fits(self, headers: Headers, facts: RequestFacts, words: list[str]) -> bool:
+        """Whether what is dear to ask holds: the system text, the user's (``words``) and the headers."""
         if self.system is not None and self.system.search(facts.system) is None:
             return False
+        if self.prompt is not None and not any(map(self.prompt.match, words)):
+            return False
         return not self.when or any(condition(headers, facts) for condition in self.when)
+
+
+def _newest_words(facts: RequestFacts) -> list[str]:
+    """The texts of the newest message in the user's name."""
+    return next((message.texts for message in reversed(facts.newest) if message.role == "user"), [])
 
 
 def _place(text: str) -> tuple[str, str]:
@@ -157,6 +167,7 @@ class Clients:
                 when=[_condition(text) for text in rule.get("when", ())],
                 needs=frozenset(_place(text)[1] for text in rule.get("when", ())),
                 system=_pattern(rule.get("system")),
+                prompt=_pattern(rule.get("prompt")),
                 tools=rule.get("tools"),
                 max_tokens=rule.get("max_tokens"),
                 prewarm=rule.get("prewarm", False),
@@ -178,6 +189,8 @@ class Clients:
             client.parent_agent = _first(row.parent_agent, headers, facts)
             client.agent_type = _first(row.agent_type, headers, facts)
             client.is_subagent = any(condition(headers, facts) for condition in row.subagent)
+        if client.session_id is None and (kept := next(filter(None, map(facts.body_ids.get, _KEPT)), None)):
+            client.session_id = kept[:256]
         rule = self._purpose(client.name, headers, facts)
         if rule is not None:
             client.purpose, client.purpose_reason = rule.purpose, rule.reason
@@ -194,6 +207,7 @@ class Clients:
     def _purpose(self, client: str | None, headers: Headers, facts: RequestFacts) -> _PurposeRule | None:
         has_tools, max_tokens, prewarm, bodies = facts.has_tools, facts.max_tokens, facts.prewarm, facts.body_ids
         names = headers.keys()
+        words = _newest_words(facts)
         for rule in self._rules:
             # Nearly every rule falls at one of these, without a call.
             if rule.tools is not None and rule.tools is not has_tools:
@@ -206,7 +220,7 @@ class Clients:
                 continue
             if rule.needs and not bodies and rule.needs.isdisjoint(names):
                 continue
-            if rule.fits(headers, facts):
+            if rule.fits(headers, facts, words):
                 return rule
         return None
 

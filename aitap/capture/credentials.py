@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Credential", "bare_url", "credential_of", "mask", "scrub", "secrets_of"]
 
-_HEADERS = ("x-api-key", "x-goog-api-key", "api-key", "authorization", "ocp-apim-subscription-key")
+_HEADERS = (
+    *("x-api-key", "x-goog-api-key", "api-key", "authorization", "ocp-apim-subscription-key"),
+    *("x-litellm-api-key", "x-portkey-api-key", "cf-aig-authorization"),
+)
+_PROTOCOL = "sec-websocket-protocol"
+"""Where browsers, which cannot set other headers of a WebSocket, name what authenticates them."""
+_IN_PROTOCOL = re.compile(r"(?:openai-insecure-api-key|xai-client-secret)\.([^\s,]+)")
 _SECRET_HEADERS = (
     *_HEADERS,
     "proxy-authorization",
@@ -23,10 +29,12 @@ _SECRET_HEADERS = (
     "statsig-api-key",
     "x-auth-token",
     "helicone-auth",
+    "x-portkey-virtual-key",
+    "cf-access-client-secret",
     "chatgpt-account-id",
 )
 _SIGNER = re.compile(r"Credential=([^/,\s]+)")
-_QUERY_KEY = re.compile(r"(?:^|&)(?:key|api[-_]?key)=([^&]+)")
+_QUERY_KEY = re.compile(r"(?:^|&)(?:key|api[-_]?key|access_token)=([^&]+)")
 _SUBSCRIPTION = re.compile(r"sk-ant-oat|eyJ[\w-]+\.[\w-]+\.|gh[uops]_|github_pat_|tid=|ya29\.")
 _LOOKS_SECRET = re.compile(
     r"""(?xi)
@@ -71,13 +79,14 @@ def credential_of(headers: Mapping[str, str], query: str = "") -> Credential:
         value = headers.get(name)
         if value and (secret := _secret(name, value.strip())):
             return _describe(secret)
-    match = _QUERY_KEY.search(query) if query else None
+    match = _IN_PROTOCOL.search(headers.get(_PROTOCOL) or "") or (_QUERY_KEY.search(query) if query else None)
     return _describe(match[1]) if match else _NOTHING
 
 
 def secrets_of(headers: Mapping[str, str], query: str = "") -> frozenset[str]:
     """Every value of these headers and this query that must not be repeated anywhere."""
     values = {match[1] for match in _QUERY_VALUE.finditer(query)}
+    values |= {match[1] for match in _IN_PROTOCOL.finditer(headers.get(_PROTOCOL) or "")}
     for name in _SECRET_HEADERS:
         if value := (headers.get(name) or "").strip():
             values |= {value, value.partition(" ")[2].strip(), _secret(name, value)}
@@ -86,7 +95,7 @@ def secrets_of(headers: Mapping[str, str], query: str = "") -> frozenset[str]:
 
 def _secret(name: str, value: str) -> str:
     """The credential itself in the value of a header: without its scheme, of a signature its key id."""
-    if name != "authorization":
+    if not name.endswith("authorization"):
         return value
     scheme, _, rest = value.partition(" ")
     if scheme.lower().startswith("aws4-"):

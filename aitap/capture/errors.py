@@ -17,10 +17,11 @@ MAX_MESSAGE = 4096
 
 _BY_WORD = (
     ("overloaded", "overloaded"),
+    ("slow_down", "overloaded"),
     ("unavailable", "overloaded"),
     ("capacity", "overloaded"),
     ("rate_limit", "rate_limited"),
-    ("insufficient_quota", "rate_limited"),
+    ("quota", "rate_limited"),
     ("resource_exhausted", "rate_limited"),
     ("throttl", "rate_limited"),
     ("too_many", "rate_limited"),
@@ -34,6 +35,7 @@ _BY_WORD = (
     ("invalid_api_key", "unauthorized"),
     ("billing", "unauthorized"),
     ("forbidden", "unauthorized"),
+    ("not_included", "unauthorized"),
     ("invalid", "bad_request"),
     ("validation", "bad_request"),
     ("not_found", "bad_request"),
@@ -41,12 +43,15 @@ _BY_WORD = (
     ("out_of_range", "bad_request"),
     ("too_large", "bad_request"),
     ("context_length", "bad_request"),
-    ("content_policy", "bad_request"),
+    ("policy", "bad_request"),
+    ("unsupported", "bad_request"),
     ("server_error", "server_error"),
     ("api_error", "server_error"),
     ("internal", "server_error"),
     ("modelerror", "server_error"),
     ("modelstreamerror", "server_error"),
+    ("image_", "bad_request"),
+    ("_image", "bad_request"),
 )
 
 
@@ -89,6 +94,8 @@ def body_error(body: bytes) -> ErrorFact:
         document = document[0]
     if not isinstance(document, dict):
         return ErrorFact(message=text)
+    if isinstance(told := document.get("errors"), list) and told and "message" not in document:  # Cloudflare
+        return error_fact(told[0])
     if any(name in document for name in ("error", "message", "msg")):
         return error_fact(document)
     if isinstance(document.get("base_resp"), dict):  # MiniMax

@@ -51,6 +51,9 @@ class Message(msgspec.Struct):
     texts: list[str] = []
     attachments: list[Attachment] = []
     results: list[ToolResult] = []
+    told: list[str] = []
+    """The texts of tools' results, where they stand in a user's message: some clients pass on a person's words there.
+    Of a message that is a tool's, they are its ``texts``."""
     calls: list[str] = []
     """Of an assistant's turn: what identifies its tool calls across re-sends."""
 
@@ -79,6 +82,8 @@ class RequestFacts(msgspec.Struct):
     streaming: bool = False
     newest: list[Message] = []
     """The newest turn: every message after the last assistant's, oldest first."""
+    prefilled: Callable[[], list[Message]] | None = None
+    """The turn before words of the model's with which the request ends, where it does so."""
     system: str = ""
     """The start of the system text, enough to tell what kind of request this is."""
     has_tools: bool = False
@@ -86,6 +91,8 @@ class RequestFacts(msgspec.Struct):
     output_schema: bool = False
     """The client demands an answer of a given JSON schema."""
     prewarm: bool = False
+    servers: dict[str, str] = {}
+    """The MCP servers that the provider shall call itself: address by label."""
     previous_response_id: str | None = None
     body_ids: dict[str, str] = {}
     """Ids and other short values that tell clients and requests apart, by their path in the body
@@ -155,8 +162,12 @@ class ResponseFacts(msgspec.Struct):
     response_id: str | None = None
     model: str | None = None
     stop_reason: str | None = None
+    stop_category: str | None = None
+    """What kind of thing it was that the provider would not do."""
     usage: UsageFact | None = None
     tools: list[ToolFact] = []
+    late_results: list[ToolResult] = []
+    """Of tools the provider runs itself: what came of calls that an earlier response asked for."""
     thoughts: list[ThoughtFact] = []
     hidden_thoughts: int = 0
     """Redacted or encrypted pieces of reasoning: counted, without content."""

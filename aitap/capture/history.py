@@ -18,7 +18,25 @@ from aitap.capture.prompts import without_wrappers
 if TYPE_CHECKING:
     from aitap.capture.facts import Message
 
-__all__ = ["body_digest", "conversation_digests"]
+__all__ = ["Asked", "body_digest", "conversation_digests", "gone_on_with"]
+
+_MOST_ASKED = 16_384
+
+
+class Asked:
+    """Remembers the conversations that ended with somebody's turn, by the digest of all of it; bounded."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, None] = {}
+
+    def remember(self, digest: str) -> None:
+        """Take in that it was asked."""
+        self._digests[digest] = self._digests.pop(digest, None)
+        if len(self._digests) > _MOST_ASKED:
+            del self._digests[next(iter(self._digests))]
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._digests
 
 
 def body_digest(scope: str, body: bytes) -> str:
@@ -45,3 +63,8 @@ def conversation_digests(scope: str, conversation: list[Message], client: str | 
         state = chain.digest()
         digests.append(state.hex())
     return digests
+
+
+def gone_on_with(digest: str) -> str:
+    """The digest of a conversation of this digest, after which the model is to go on with its own words."""
+    return blake2b(digest.encode(), digest_size=16, person=b"gone on with").hexdigest()

@@ -7,6 +7,9 @@ response before: text and tool results that the client put there, and speech, of
 where the session has it transcribed. A transcript may come after the response that answers it, so a
 response waits for it, no longer than to the next one.
 
+Another model makes the transcripts, and bills for it: each is an interception of its own, in which nobody
+converses. A session may be for transcripts alone.
+
 Audio passes and is counted in bytes; none of it is held.
 """
 
@@ -43,6 +46,7 @@ class _Frame(msgspec.Struct):
     item_id: Raw = _NONE
     item: Raw = _NONE
     transcript: Raw = _NONE
+    usage: Raw = _NONE
     session: Raw = _NONE
     response: Raw = _NONE
     error: Raw = _NONE
@@ -82,6 +86,9 @@ class RealtimeSocket(WebSocket):
         self._sent = 0
         self._last: str | None = None
         self._transcribes = False
+        self._transcriber = ""
+        self._transcribes_alone = False
+        self._committed: dict[str, float] = {}
         self._asked_model: str | None = None
         self._model: str | None = None
         self._instructions = ""
@@ -93,7 +100,7 @@ class RealtimeSocket(WebSocket):
         frame: _Frame | None = jsontext.split(content, _frame)
         if frame is None:
             return
-        if frame.type == "session.update":
+        if frame.type in ("session.update", "transcription_session.update"):
             self._learn(as_dict(value_of(frame.session)), from_client=True)
         elif frame.type == "conversation.item.create":
             if item := _said(as_dict(value_of(frame.item))):
@@ -112,18 +119,26 @@ class RealtimeSocket(WebSocket):
         if frame is None:
             return
         match frame.type:
-            case "session.created" | "session.updated":
+            case (
+                "session.created"
+                | "session.updated"
+                | "transcription_session.created"
+                | "transcription_session.updated"
+            ):
                 self._learn(as_dict(value_of(frame.session)), from_client=False)
             case "input_audio_buffer.committed":
                 if item_id := as_str(value_of(frame.item_id)):
                     self._speech[item_id] = None
-                    self._spoken_at = at
-                    if len(self._speech) > _MOST_ITEMS:
-                        del self._speech[next(iter(self._speech))]
+                    self._spoken_at = self._committed[item_id] = at
+                    for memory in (self._speech, self._committed):
+                        if len(memory) > _MOST_ITEMS:
+                            del memory[next(iter(memory))]
             case "conversation.item.input_audio_transcription.completed":
                 self._hear(as_str(value_of(frame.item_id)), as_str(value_of(frame.transcript)) or "")
+                self._transcribed(frame, content, at)
             case "conversation.item.input_audio_transcription.failed":
                 self._hear(as_str(value_of(frame.item_id)), "")
+                self._transcribed(frame, content, at)
             case "response.created":
                 self._created(frame, content, at)
             case "response.done":
@@ -151,6 +166,9 @@ class RealtimeSocket(WebSocket):
         for holder, name in ((session, "input_audio_transcription"), (heard, "transcription")):
             if name in holder:
                 self._transcribes = bool(holder[name])
+                self._transcriber = as_str(as_dict(holder[name]).get("model")) or self._transcriber
+        if session.get("type") == "transcription" or session.get("object") == "realtime.transcription_session":
+            self._transcribes_alone = True
         if isinstance(instructions := session.get("instructions"), str):
             self._instructions = instructions[:2000]
         if "tools" in session:
@@ -212,6 +230,29 @@ class RealtimeSocket(WebSocket):
                 if turn.done_at is not None and None not in turn.heard.values():
                     self._finish(turn, turn.done_at)
                 return
+
+    def _transcribed(self, frame: _Frame, content: bytes, at: float) -> None:
+        """A transcript is there, or failed, and what it cost, if the provider tells or it is what was asked for."""
+        item_id = as_str(value_of(frame.item_id)) or ""
+        usage, error = as_dict(value_of(frame.usage)), as_dict(value_of(frame.error))
+        if not usage and not self._transcribes_alone:
+            return
+        if len(self._turns) >= MOST_OPEN:
+            self._finish(self._turns[0], at)
+        committed = self._committed.pop(item_id, at)
+        recording = self.begin(self.head.headers, committed, committed)
+        record = recording.record
+        record.purpose = "auxiliary"
+        record.metadata["purpose_reason"] = "transcription"
+        recording.begin(msgspec.json.encode({"model": self._transcriber, "stream": True}), committed)
+        recording.respond(101, {}, messages=True)
+        answer = {"id": item_id, "model": self._transcriber, "status": "failed" if error else "completed"}
+        told = {**answer, "usage": usage, "status_details": {"error": error} if error else None}
+        recording.message(b"response.done", msgspec.json.encode({"response": told}), at)
+        if isinstance(seconds := usage.get("seconds"), int | float) and not isinstance(seconds, bool):
+            record.metadata["audio_seconds"] = seconds
+        record.request_bytes, record.response_bytes = 0, len(content)
+        self.end(recording, at)
 
     def _error(self, error: dict[str, Any], content: bytes, at: float) -> None:
         """Most are about an event of the client's, and nothing ends with them unless it asked for a response."""

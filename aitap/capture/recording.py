@@ -18,8 +18,8 @@ from aitap.capture.contents import Contents
 from aitap.capture.credentials import bare_url, credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
 from aitap.capture.errors import body_error, error_message, error_type
-from aitap.capture.facts import ErrorFact, RequestFacts, ResponseFacts
-from aitap.capture.history import conversation_digests
+from aitap.capture.facts import ErrorFact, Message, RequestFacts, ResponseFacts
+from aitap.capture.history import Asked, conversation_digests, gone_on_with
 from aitap.capture.own_ids import prompt_id_of
 from aitap.capture.prompts import find_prompt
 from aitap.capture.response import MessageBody, ResponseBody
@@ -49,11 +49,21 @@ __all__ = ["Environment", "Recording", "RequestHead"]
 
 Headers = Mapping[str, str]
 
-_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "x-github-request-id", "apim-request-id", "cf-ray")
+_REQUEST_IDS = (
+    *("request-id", "x-request-id", "x-amzn-requestid", "x-github-request-id", "apim-request-id"),
+    *("x-oai-request-id", "x-cloudaicompanion-trace-id"),
+    # OpenRouter, Cohere, Mistral, DeepSeek, Volcengine, Nvidia, LiteLLM; who has none may stand behind Cloudflare.
+    *("x-generation-id", "x-debug-trace-id", "mistral-correlation-id", "x-ds-trace-id", "x-tt-logid", "nvcf-reqid"),
+    *("x-litellm-call-id", "cf-ray"),
+)
+_NO_WORDS = "the provider reported an error"
 _MAX_REQUEST = 256 * 1024 * 1024
 _MAX_TRACE = 512
+_MOST_ATTACHMENTS = 64
 _LONGEST_HOST = 253
 """Characters of a name (RFC 1035, 2.3.4); a client may ask for longer ones, which lead nowhere."""
+_LONGEST_WORD = 256
+"""Characters that are kept of a model's name and of a reason to stop; twice as many of a tool's name."""
 
 
 class RequestHead(msgspec.Struct, frozen=True):
@@ -83,6 +93,7 @@ class Environment:
         self.redactor = redactor
         self.clients = Clients()
         self.retries = Retries()
+        self.asked = Asked()
         self.contents = Contents(redactor=redactor)
 
     def id_for(self, started_at: float) -> str:  # noqa: ARG002 - saved traffic has ids that depend on it
@@ -101,6 +112,7 @@ class Recording:
         self._body = b""
         self._scope = ""
         self._asked_at = head.started_at
+        self._servers: dict[str, str] = {}
         self._status: int | None = None
         self._response: ResponseBody | MessageBody | None = None
         self.doubtful = head.route.provider == UNKNOWN
@@ -149,15 +161,17 @@ class Recording:
             if not facts.ask_a_model():
                 return
             self.doubtful = False
-        record.model = facts.model[:256]
+        record.model = facts.model[:_LONGEST_WORD]
         record.streaming = facts.streaming
         record.wire.max_tokens = facts.max_tokens
+        self._servers = facts.servers
         client = environment.clients.identify(head.headers, facts)
         self._identify(client)
         self._scope = f"{record.initiator_id}\n{record.client}\n{record.user_agent}\n{record.client_session_id}"
         record.retry_of = environment.retries.find(self._scope, body, head.started_at)
-        self._prompt(client, facts)
+        self._prompt(client, facts.newest)
         self._lineage(client, facts)
+        self._prefilled(client, facts)
         if record.capture == "full":
             environment.contents.request(record, facts)
         self._body = body
@@ -198,13 +212,31 @@ class Recording:
             conversation = self._texts.conversation(facts.conversation())
             record.lineage.history = conversation_digests(scope, conversation, record.client)
 
-    def _prompt(self, client: Client, facts: RequestFacts) -> None:
+    def _prefilled(self, client: Client, facts: RequestFacts) -> None:
+        """A request without a new turn puts words into the model's mouth, unless it was asked without them before."""
+        history, asked = self.record.lineage.history, self._environment.asked
+        if not history:
+            return
+        if facts.newest:
+            asked.remember(history[-1])
+        elif facts.prefilled is None or history[-1] in asked:
+            # It ends with what the model has said: an answer that was paused or cut, and is gone on with.
+            self.record.lineage.history = [*history, gone_on_with(history[-1])]
+        else:
+            self._prompt(client, facts.prefilled())
+
+    def _prompt(self, client: Client, newest: list[Message]) -> None:
         """A prompt counts once, and only where a person wrote it."""
         record = self.record
         if record.purpose != "conversation":
             return
-        prompt = find_prompt(facts.newest, record.client)
+        prompt = find_prompt(newest, record.client)
         if prompt is None:
+            if attachments := [item for message in newest if message.role == "user" for item in message.attachments]:
+                kinds = [
+                    {"type": item.type, "media_type": item.media_type, "bytes": item.bytes} for item in attachments
+                ]
+                record.metadata["attachments"] = kinds[:_MOST_ATTACHMENTS]
             return
         if record.retry_of is not None:
             record.metadata["prompt_of"] = record.retry_of
@@ -266,14 +298,17 @@ class Recording:
         """The exchange is over.
 
         ``failure`` is why, where the connection broke; ``cancelled``: the client went first; ``interrupted``:
-        the proxy stops with the exchange still open.
+        the proxy stops with the exchange still open. Where the clock was set back meanwhile, it ends as it began.
         """
         record = self.record
+        at = max(at, record.started_at)
         record.ended_at = at
-        record.duration = round(max(at - record.started_at, 0.0), 6)
+        record.duration = round(at - record.started_at, 6)
         facts = ResponseFacts()
         if self._response is not None:
             facts = self._response.finish(at)
+        facts.model, facts.stop_reason = _word(facts.model), _word(facts.stop_reason)
+        record.model = record.model or facts.model or ""  # of stored prompts and agents only the answer tells it
         self._children(facts, at)
         if record.capture == "full":
             self._environment.contents.response(record, facts.answer, facts.response_id)
@@ -281,11 +316,18 @@ class Recording:
         record.stop_reason = facts.stop_reason
         if record.streaming and facts.first_output_at is not None:
             record.time_to_first_token = round(max(facts.first_output_at - self._asked_at, 0.0), 6)
+        if facts.stop_category:
+            record.metadata["stop_category"] = facts.stop_category
+        if facts.late_results:
+            late = [_kept(result) for result in facts.late_results]
+            record.lineage.tool_results = [*record.lineage.tool_results, *late]
         if facts.hidden_thoughts:
             record.metadata["hidden_thoughts"] = facts.hidden_thoughts
         self._judge(facts, failure, cancelled=cancelled, interrupted=interrupted)
         if record.outcome in ("failed", "cancelled"):
             self._environment.retries.failed(record.id, self._scope, self._body, at)
+        elif record.outcome == "completed":
+            self._environment.retries.answered(self._scope, self._body)
         self._body = b""
         return record
 
@@ -293,8 +335,9 @@ class Recording:
         """The record where reading it failed by our own mistake: what is known, marked as failed."""
         record = self.record
         record.wire.unreadable = True
+        at = max(at, record.started_at)
         record.ended_at = at
-        record.duration = round(max(at - record.started_at, 0.0), 6)
+        record.duration = round(at - record.started_at, 6)
         record.outcome = "failed"
         record.error_type = "unknown"
         record.error_message = "the recorder could not read this exchange; the traffic was not affected"
@@ -312,7 +355,8 @@ class Recording:
         if error is not None:
             record.outcome = "failed"
             record.error_type = error_type(status, error.type)
-            record.error_message = error_message(self._texts.failed(error.message, status), self._secrets())
+            told = error_message(self._texts.failed(error.message, status), self._secrets())
+            record.error_message = told or (f"HTTP {status}" if (status or 0) >= 400 else _NO_WORDS)
         elif facts.complete:
             record.outcome = "completed"
         elif cancelled:
@@ -327,7 +371,7 @@ class Recording:
             )
             # Redacted before it is cut: half of a secret would not be known.
             told = self._texts.broken(failure) if failure else broken or "the response ended before it was complete"
-            record.error_message = error_message(told, self._secrets())
+            record.error_message = error_message(told, self._secrets()) or _NO_WORDS
 
     def _children(self, facts: ResponseFacts, at: float) -> None:
         record = self.record
@@ -352,12 +396,12 @@ class Recording:
             failed = self._texts.failure(f"{field}.invocation_error", tool.error, tool.metadata)
             usage = ToolUsage(
                 provider_response_id=response_id,
-                tool=tool.tool,
+                tool=tool.tool[: 2 * _LONGEST_WORD],
                 input=self._texts.kept(f"{field}.input", tool.input, tool.metadata),
                 kind=tool.kind,
                 provider_tool_call_id=kept_id(tool.call_id) if tool.call_id else tool.call_id,
                 provider_item_id=kept_id(tool.item_id) if tool.item_id else tool.item_id,
-                server_url=bare_url(tool.server_url),
+                server_url=bare_url(tool.server_url or self._servers.get(tool.metadata.get("server_label", ""))),
                 invocation_error=None if failed is None else error_message(failed, self._secrets()),
                 metadata=tool.metadata,
                 created_at=at,
@@ -380,6 +424,10 @@ class Recording:
 def _kept(result: ToolResult) -> ToolResult:
     kept = kept_id(result.call_id)
     return result if kept is result.call_id else msgspec.structs.replace(result, call_id=kept)
+
+
+def _word(value: str | None) -> str | None:
+    return value[:_LONGEST_WORD] if value else value
 
 
 def _short(value: str | None) -> str | None:

@@ -102,7 +102,8 @@ class Socket(WebSocket):
         headers = dict(self.head.headers)
         for name, value in as_dict(value_of(frame.client_metadata)).items():
             if isinstance(value, str) and value:
-                headers[name.lower()] = value
+                # What stands there as session_id is session-id among the headers.
+                headers[name.lower()] = headers[name.lower().replace("_", "-")] = value
         headers.pop("content-encoding", None)
         return headers
 

@@ -34,6 +34,13 @@ class Retries:
         if len(self._failed) > _MOST:
             self._failed.popitem(last=False)
 
+    def answered(self, scope: str, body: bytes) -> None:
+        """Forget that this request failed: it has had its answer, and the same from now on is asked anew."""
+        entries = self._failed.get((scope, len(body)))
+        if entries:
+            digest = body_digest(scope, body)
+            entries[:] = [entry for entry in entries if entry[0] != digest]
+
     def find(self, scope: str, body: bytes, at: float) -> str | None:
         """The newest failed interception that this body repeats."""
         entries = self._failed.get((scope, len(body)))

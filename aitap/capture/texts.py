@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from aitap.capture.credentials import bare_url
+
 if TYPE_CHECKING:
     from aitap.capture.facts import Message
     from aitap.capture.prompts import Prompt
@@ -49,7 +51,9 @@ class Texts:
             if self._record.capture == "minimal":
                 del attachment["uri"]
             else:
-                attachment["uri"] = self.told("user_prompts.0.metadata", attachment["uri"])
+                # The query of an address is often the signature that opens it.
+                bare = bare_url(attachment["uri"]) or ""
+                attachment["uri"] = self.told("user_prompts.0.metadata", bare)
         return self.kept("user_prompts.0.prompt", prompt.text, prompt.metadata)
 
     def kept(self, field: str, text: str, metadata: dict[str, Any]) -> str:

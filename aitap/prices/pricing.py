@@ -15,22 +15,29 @@ import msgspec
 from aitap.prices.book import Book, Model, builtin_book
 from aitap.prices.names import REQUESTED, vendor_of
 from aitap.prices.rates import WHOLE, Rate, rate_of
+from aitap.record import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from aitap.prices.own_prices import OwnPrice
-    from aitap.record import Interception, TokenUsage
+    from aitap.record import Interception
 
 __all__ = ["Call", "Prices"]
 
 _USUAL = {"", "standard", "default", "auto", "on_demand", "traffic_type_unspecified", "unspecified", "not_available"}
-_ABROAD = {("openai", "eu.api.openai.com"), ("openai", "us.api.openai.com")}
-"""Endpoints that cost more for some models, which the book does not tell."""
+_ABROAD = ".api.openai.com"
+"""The end of hosts of regions, which cost more for some models; the book does not tell."""
 _TIERS = ("service_tier", "serviceTier", "trafficType")
-_TELLING = frozenset({*_TIERS, "partial", "speed", "inference_geo", "cost", "cost.total_cost"})
+_BESIDE = ("iterations.advisor_message", "iterations.message")
+"""What another model did for a response, which is billed beside the counters: advice, or an attempt it broke off."""
+_MODELS = frozenset(f"{name}.model" for name in _BESIDE)
+_COUNTERS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_TELLING = frozenset({*_TIERS, "partial", "speed", "inference_geo", "cost", "cost.total_cost", "refused_at_once"})
 """What of a response's metadata says how it is billed, beside its counters."""
 _RARE = _TELLING - {"service_tier", "inference_geo"}
+_WAIVERS = {"anthropic", "anthropic-aws"}
+"""Providers that do not bill what a model refused before it had put out anything."""
 _TELLERS = {"openrouter", "perplexity"}
 """Providers that tell what they charge."""
 _REMEMBERED, _LONG = 10_000, 500
@@ -90,6 +97,8 @@ class Prices:
                 return "its counters are not final: the stream was cut"
             if call.provider_name in _TELLERS and (told := _told(call.provider_name, extra)) is not None:
                 return told
+            if "refused_at_once" in extra and call.provider_name in _WAIVERS:
+                return 0
             # As nearly all of Anthropic's are.
             if extra.get("service_tier") != "standard" or not _RARE.isdisjoint(extra):
                 tier = _tier(extra)
@@ -100,7 +109,36 @@ class Prices:
         rate = offer.model if isinstance(offer.model, Rate) else offer.model.rate(tier, call.started_at)
         if rate is None:
             return f"no price for service tier {tier!r}"
-        return rate.cost(usage, offer.factor if factor == WHOLE else offer.factor * factor // WHOLE)
+        found = rate.cost(usage, offer.factor if factor == WHOLE else offer.factor * factor // WHOLE)
+        return found if isinstance(found, str) or _MODELS.isdisjoint(extra) else self._with_others(call, extra, found)
+
+    def _with_others(self, call: Interception | Call, extra: Mapping[str, Any], cost: int) -> int | str:
+        """A cost, and that of what other models did for the same response."""
+        for name in _BESIDE:
+            model = extra.get(f"{name}.model")
+            if not isinstance(model, str):
+                continue
+            offer = self._offer(call.provider_name, call.host, model, model)
+            if isinstance(offer, str):
+                return offer
+            rate = offer.model if isinstance(offer.model, Rate) else offer.model.rate("", call.started_at)
+            counted = [extra.get(f"{name}.{counter}", 0) for counter in _COUNTERS]
+            if rate is None or any(type(number) is not int or number < 0 for number in counted):
+                return "its counters cannot be true" if rate else "no price for this model"
+            fresh, out, read, write = counted
+            other = TokenUsage(
+                provider_response_id="",
+                input_tokens=fresh,
+                output_tokens=out,
+                cache_read_input_tokens=read,
+                cache_write_input_tokens=write,
+                created_at=call.started_at,
+            )
+            more = rate.cost(other, offer.factor)
+            if isinstance(more, str):
+                return more
+            cost += more
+        return cost
 
     def _offer(self, provider: str, host: str, model: str, answered: str | None) -> _Offer | str:
         for row in self._own:
@@ -108,7 +146,7 @@ class Prices:
                 if not row.like:
                     return _Offer(rate_of(row.prices, strict=True))
                 return self._listed(row.like, model, answered, round(row.multiplier * WHOLE))
-        if (provider, host) in _ABROAD:
+        if provider == "openai" and host.endswith(_ABROAD):
             return "regional processing has another price, which is not in the book"
         vendor = vendor_of(provider, host, model)
         if vendor is None:

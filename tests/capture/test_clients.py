@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitap.capture.clients import Client, Clients
-from aitap.capture.facts import RequestFacts
+from aitap.capture.facts import Message, RequestFacts
 from tests.capture.making import dump
 
 CLIENTS = Clients()
@@ -64,6 +64,7 @@ CASES: list[tuple[str | None, str | None, str | None, dict[str, str], dict[str, 
         agent("codex_cli_rs/0.169.0", x_codex_turn_metadata=dump({"session_id": ID, "thread_id": OTHER}).decode()),
         {},
     ),
+    ("Codex", "1.4.2", ID, agent("JetBrains.IC/1.4.2 (Linux)", session_id=ID, x_codex_window_id=f"{ID}:0"), {}),
     ("Codex", "0.50.0", ID, agent("codex_vscode/0.50.0"), {"body_ids": {"client_metadata.session_id": ID}}),
     ("Codex", "0.20.0", ID, {**agent("codex_cli_rs/0.20.0"), "conversation_id": ID}, {}),
     ("Zed", "0.210.0", None, agent("Zed/0.210.0 (linux; x86_64)"), {}),
@@ -161,6 +162,16 @@ CASES: list[tuple[str | None, str | None, str | None, dict[str, str], dict[str, 
     ("OpenAI SDK", "6.26.0", ID, {**agent("OpenAI/JS 6.26.0"), "session_id": ID}, {}),
     ("OpenAI SDK", "2.54.0", None, agent("AsyncAzureOpenAI/Python 2.54.0"), {}),
     ("Google GenAI SDK", "3.4.0", None, agent("google-genai-sdk/3.4.0 gl-python/3.12.1 +afc"), {}),
+    (
+        "Roo Code",
+        None,
+        None,
+        agent("Anthropic/JS 0.51.0"),
+        {"system": "You are Roo, a highly skilled software engineer"},
+    ),
+    ("Kilo Code", None, None, agent("Anthropic/JS 0.51.0"), {"system": "You are Kilo Code, an experienced technical"}),
+    ("Google GenAI SDK", "0.24.1", None, agent("node", x_goog_api_client="genai-js/0.24.1"), {}),
+    ("Firebase AI SDK", "17.7.0", None, agent("Ktor client", x_goog_api_client="gl-kotlin/2.2.21-ai fire/17.7.0"), {}),
     ("Cohere SDK", "5.20.1", None, agent("cohere/5.20.1"), {}),
     ("Cohere SDK", "7.20.0", None, agent("cohere-ai/7.20.0"), {}),
     ("Mistral SDK", "1.9.11", None, agent("mistral-client-python/1.9.11"), {}),
@@ -218,12 +229,15 @@ CASES: list[tuple[str | None, str | None, str | None, dict[str, str], dict[str, 
     ("Anthropic SDK", "1.2.0", None, agent("Anthropic::Client/Ruby 1.2.0"), {}),
     ("OpenAI SDK", "2.1.0", None, agent("OpenAI/2.1.0 (.NET 8.0.1; Debian)"), {}),
     ("OpenAI SDK", "2.1.0", None, agent("azsdk-net-AI.OpenAI/2.1.0 (.NET 8.0.1)"), {}),
+    ("Azure AI SDK", "1.0.0b9", None, agent("azsdk-python-ai-inference/1.0.0b9 Python/3.12"), {}),
     ("Groq SDK", "1.0.0", None, agent("AsyncGroq/Python 1.0.0"), {}),
     ("Together SDK", "2.0.0", None, agent("Together/Python 2.0.0"), {}),
     ("Cerebras SDK", "1.50.1", None, agent("Cerebras/Python 1.50.1"), {}),
     ("DashScope SDK", "1.25.0", None, agent("dashscope/1.25.0; python/3.12"), {}),
     ("AWS CLI", "2.30.1", None, agent("aws-cli/2.30.1 md/awscrt#0.28"), {}),
     ("AWS SDK", "3.900.0", None, agent("aws-sdk-js/3.900.0 ua/2.1 os/linux"), {}),
+    ("OpenAI SDK", "2.54.0", "conv_1", agent("OpenAI/Python 2.54.0"), {"body_ids": {"conversation": "conv_1"}}),
+    (None, None, "conv_1", agent("node-fetch"), {"body_ids": {"conversation_id": "conv_1"}}),
     (None, None, None, agent("node-fetch"), {}),
     (None, None, None, {}, {}),
 ]
@@ -288,6 +302,16 @@ def test_every_row_of_the_table_has_a_case() -> None:
             {},
             {"session_id": ID, "agent": "b", "parent_agent": "a"},
         ),
+        (
+            agent("GitHubCopilotChat/0.32.1", x_interaction_id=ID, x_interaction_type="conversation-subagent"),
+            {},
+            {"session_id": ID, "agent": "subagent"},
+        ),
+        (
+            agent("codex_exec/0.169.0 (Debian)", session_id=ID, thread_id=OTHER, x_openai_subagent="review"),
+            {},
+            {"session_id": ID, "agent": OTHER, "agent_type": "review"},
+        ),
     ],
 )
 def test_a_sub_agent_is_told_from_the_one_that_started_it(
@@ -305,6 +329,8 @@ def test_a_main_agent_has_an_id_and_is_no_sub_agent() -> None:
     assert (identify(headers).agent, identify(headers).is_subagent) == ("a", False)
 
 
+CLAUDE_CODE = "You are Claude Code, Anthropic's official CLI for Claude."
+
 # reason, purpose, headers, facts
 PURPOSES: list[tuple[str, str, dict[str, str], dict[str, Any]]] = [
     ("prewarm", "auxiliary", agent("codex_exec/0.169.0"), {"prewarm": True}),
@@ -321,10 +347,58 @@ PURPOSES: list[tuple[str, str, dict[str, str], dict[str, Any]]] = [
     ("background", "auxiliary", agent("copilot/1.0.102", x_interaction_type="conversation-background"), {}),
     ("title", "auxiliary", agent("codex-tui/0.169.0", x_codex_turn_metadata='{"thread_source":"thread_title"}'), {}),
     ("title", "auxiliary", {}, {"body_ids": {"client_metadata.thread_source": "thread_title"}}),
+    (
+        "compaction",
+        "auxiliary",
+        agent("codex_exec/0.169.0", x_codex_turn_metadata='{"request_kind":"compaction","compaction":{}}'),
+        {"has_tools": True},
+    ),
+    ("memory", "auxiliary", agent("codex_exec/0.169.0", x_codex_turn_metadata='{"request_kind":"memory"}'), {}),
+    ("approval", "auxiliary", agent("codex_exec/0.169.0", x_openai_subagent="guardian"), {}),
     ("probe", "probe", agent("claude-cli/2.1.329"), {"max_tokens": 1}),
     ("title", "auxiliary", agent("opencode/1.18.33"), {"system": "You are a title generator. You output ONLY"}),
     ("title", "auxiliary", {"agent-session-id": "20261120_1"}, {"system": "Generate a short title for this chat"}),
     ("title", "auxiliary", {}, {"system": "Summarize this coding conversation in under 50 characters."}),
+    ("title", "auxiliary", {}, {"system": "\n\n    - you will generate a short title based on the first message"}),
+    *(
+        (reason, "auxiliary", {}, {"newest": [Message("user", [text])], "has_tools": True})
+        for reason, text in (
+            ("title", "Generate a concise 3-7 word title for this conversation, omitting punctuation. Go straight"),
+            ("title", "Given the following... please reply with a title for the chat that is 3-4 words in length"),
+            ("title", "\nPlease write a brief title for the following request:\n\nfix it"),
+            ("title", "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history."),
+            ("compaction", "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary for another"),
+            ("compaction", "You are compacting this conversation into a handoff for another agent"),
+            ("compaction", "Summarize the conversation history so far, paying special attention to the most recent"),
+            ("suggestion", "<next_prompt_suggestion>\n[SUGGESTION MODE: Suggest what the user might naturally type"),
+            ("suggestion", "### Task:\nSuggest 3-5 relevant follow-up questions or prompts"),
+            ("suggestion", "### Task:\nGenerate 1-3 broad tags categorizing the main themes"),
+        )
+    ),
+    *(
+        (reason, "auxiliary", agent("claude-cli/2.0.1"), {"newest": [Message("user", [text])], "has_tools": True})
+        for reason, text in (
+            ("compaction", "Your task is to create a detailed summary of the conversation so far, paying close"),
+            ("compaction", "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."),
+            ("web_tool", "Perform a web search for the query: tides"),
+            ("web_tool", "\nWeb page content:\n---\nHello\n---\n\nWhat does it say?"),
+        )
+    ),
+    *(
+        (reason, "auxiliary", agent("claude-cli/1.0.9"), {"system": f"{CLAUDE_CODE}\n{text}"})
+        for reason, text in (
+            ("title", "Summarize this coding conversation in under 50 characters."),
+            ("compaction", "You are a helpful AI assistant tasked with summarizing conversations."),
+            ("command_check", "Your task is to process Bash commands that an AI coding agent wants to run."),
+        )
+    ),
+    (
+        "commit",
+        "auxiliary",
+        {},
+        {"system": "You are an expert software engineer that generates concise, one-line Git commit"},
+    ),
+    ("compaction", "auxiliary", {}, {"system": "*Briefly* summarize this partial conversation about programming."}),
     ("topic", "auxiliary", {}, {"system": "Analyze if this message indicates a new conversation topic."}),
     ("routing", "auxiliary", agent("GeminiCLI-tui/0.61.0"), {"system": "You are a specialized Task Routing AI. Your"}),
     (
@@ -358,6 +432,9 @@ def test_every_purpose_of_the_table_has_a_case() -> None:
         {"max_tokens": 2},
         {"system": "You are a title generator.", "has_tools": True},
         {"system": "Later: generate a short title"},
+        {"newest": [Message("user", ["Write this down:", "and: [SUGGESTION MODE: on]"])]},
+        {"newest": [Message("user", ["### Task:\nGenerate a parser"])]},
+        {"newest": [Message("user", ["[SUGGESTION MODE: on]"]), Message("user", ["go on"])]},
         {"body_ids": {"tools": "googleSearch"}},
     ],
 )

@@ -50,6 +50,13 @@ def test_a_mask_shows_no_more_than_its_length_allows(secret: str, hint: str) -> 
         ({"x-goog-api-key": f"AIza{CORE}"}, "", "byok_api_key", "AIza...p6Yd"),
         ({"api-key": CORE}, "", "byok_api_key", "9f8Z...p6Yd"),
         ({}, f"alt=sse&key=AIza{CORE}", "byok_api_key", "AIza...p6Yd"),
+        ({}, f"access_token=auth_tokens/{CORE}", "byok_api_key", "auth...p6Yd"),  # Google, "Ephemeral tokens"
+        ({"x-litellm-api-key": f"sk-{CORE}"}, "", "byok_api_key", "sk-9...p6Yd"),
+        ({"cf-aig-authorization": f"Bearer {CORE}"}, "", "byok_api_key", "9f8Z...p6Yd"),
+        (
+            {"sec-websocket-protocol": f"realtime, openai-insecure-api-key.ek_{CORE}, openai-beta.realtime-v1"},
+            *("", "byok_api_key", "ek_9...p6Yd"),
+        ),
         ({"x-api-key": f"sk-{CORE}", "authorization": f"Bearer {JWT}"}, "", "byok_api_key", "sk-9...p6Yd"),
     ],
 )
@@ -135,3 +142,16 @@ def test_any_header_query_and_text_is_answered(headers: dict[str, str], query: s
     assert kind in ("centralized", "byok_api_key", "byok_subscription")
     assert len(hint) <= 11
     assert isinstance(scrub(words, secrets_of(headers, query)), str)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"cf-aig-authorization": f"Bearer {CORE}"},
+        {"x-portkey-api-key": CORE},
+        {"x-portkey-virtual-key": CORE},
+        {"sec-websocket-protocol": f"realtime, xai-client-secret.{CORE}"},
+    ],
+)
+def test_what_gateways_and_browsers_authenticate_by_is_not_repeated(headers: dict[str, str]) -> None:
+    assert CORE not in scrub(f"unknown key {CORE}", secrets_of(headers))

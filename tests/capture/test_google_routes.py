@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from aitap.capture.recording import Environment
+from aitap.capture.recording import Environment, Recording, RequestHead
 from aitap.capture.routes import Router
 from tests.capture.google import (
     API,
@@ -28,6 +29,8 @@ VERTEX = "us-east5-aiplatform.googleapis.com"
 PUBLISHERS = "/v1/projects/p/locations/us-east5/publishers"
 EVENTS = "text/event-stream"
 CLI = {"user-agent": "GeminiCLI-tui/0.61.0/gemini-3.1-pro-preview (linux; x64; terminal)"}
+FIREBASE = "firebasevertexai.googleapis.com"
+GEMINI = ("google", "google", "google.generate_content", "conversation")
 FUNCTIONS = [{"functionDeclarations": [{"name": "run_shell_command"}]}]
 
 
@@ -48,6 +51,8 @@ FUNCTIONS = [{"functionDeclarations": [{"name": "run_shell_command"}]}]
         (API, "/v1beta/models/g:countTokens", ("google", "google", "google.generate_content", "auxiliary")),
         (API, "/v1beta/openai/chat/completions", ("openai", "google", "openai.chat_completions", "conversation")),
         (API, "/v1beta/models/g:embedContent", None),
+        (FIREBASE, "/v1beta/projects/p/models/g:generateContent", GEMINI),
+        (FIREBASE, "/v1beta/projects/p/locations/l/publishers/google/models/g:streamGenerateContent", GEMINI),
         (API, "/v1beta/models/g:batchGenerateContent", None),
         (API, "/v1beta/models", None),
         (
@@ -341,3 +346,23 @@ def test_a_program_that_offers_googles_search_alone_is_a_conversation() -> None:
         "Google GenAI SDK",
         "the weather?",
     )
+
+
+def test_a_stream_that_breaks_off_with_a_bare_error_fails_with_its_words() -> None:
+    """Google's libraries look for it: the error is no event of the stream, and the status is long sent."""
+    error = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+    answer = events([chunk("Hel")]) + json.dumps(error, indent=2).encode() + b"\n"
+    found = exchange("/v1beta/models/g:streamGenerateContent", {"contents": [user("hi")]}, answer, EVENTS)
+    assert (found.outcome, found.error_type, found.error_message) == (
+        *("failed", "overloaded", "The model is overloaded."),
+    )
+    assert [prompt.prompt for prompt in found.user_prompts] == ["hi"]
+
+
+def test_code_assist_names_the_request_in_a_header_of_its_own() -> None:
+    route = Router().route(CODE_ASSIST, "/v1internal:generateContent")
+    assert route is not None
+    head = RequestHead(route, "POST", CODE_ASSIST, "/v1internal:generateContent", "", "HTTP/1.1", {}, 1.0)
+    recording = Recording(Environment("u", "metadata+prompt"), head)
+    recording.respond(429, {"x-cloudaicompanion-trace-id": "55d358f73e881b21"})
+    assert recording.record.provider_request_id == "55d358f73e881b21"

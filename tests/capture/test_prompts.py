@@ -142,6 +142,129 @@ def test_what_a_client_wraps_round_a_prompt_is_left_out(client: str, parts: list
     assert words(user(text(*parts)), client=client) == expected
 
 
+MEANWHILE = (
+    "<system-reminder>\nThe user sent a new message while you were working:\nno,\n\nthe other file\n\n"
+    "This is how Claude Code surfaces messages the user sends mid-turn. Address the message above.\n</system-reminder>"
+)
+COMMAND = "<command-message>note</command-message>\n<command-name>/note</command-name>"
+
+LOCALLY = (
+    "<command-name>/model</command-name>\n  <command-message>model</command-message>\n  <command-args></command-args>"
+)
+EARLIER = "The user sent the following message:\nhi\n\nPlease address this message and continue with your tasks."
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([COMMAND, "Write down what follows."], "/note"),
+        ([REMINDER, f"{COMMAND}\n<command-args>this\none</command-args>", "Write it down.", "Now."], "/note this\none"),
+        (["<command-name>hello</command-name>\n<command-message>/hello</command-message>", "Greet."], "/hello"),
+        ([LOCALLY, "<local-command-stdout>Set model</local-command-stdout>", "now go"], "now go"),
+        (["Base directory for this skill: /skills/pdf\n\n# PDF", "Extract the text."], None),
+        (["The lint plugin sent a message:\nfix it\n\nThis is how Claude Code surfaces a prompt"], None),
+        (['<channel source="chat">\nhi\n</channel>'], None),
+        (["<user-memory-input>use tabs</user-memory-input>"], "use tabs"),
+        (["Stop hook feedback:\n[check.sh]: tests fail"], None),
+        (["CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.\n\nYour task is to"], None),
+        (["fix the bug", "[Request interrupted by user]", "try again"], "try again"),
+        (["fix the bug", "[Request interrupted by user]"], None),
+        ([MEANWHILE], "no,\n\nthe other file"),
+        ([f"{REMINDER}\n{MEANWHILE}"], "no,\n\nthe other file"),
+        ([f"{MEANWHILE}\n{REMINDER}", "and quick"], "no,\n\nthe other file\nand quick"),
+        ([f"<system-reminder>{EARLIER}</system-reminder>"], "hi"),
+    ],
+)
+def test_claude_code_says_what_a_person_typed_in_many_ways(parts: list[str], expected: str | None) -> None:
+    assert words(user(text(*parts)), client="Claude Code") == expected
+
+
+def test_words_before_a_broken_off_request_are_not_said_again() -> None:
+    assert words(user("fix it"), user("[Request interrupted by user]"), client="Claude Code") is None
+    assert words(user("fix it"), user("[Request interrupted by user]"), user("try"), client="Claude Code") == "try"
+
+
+@pytest.mark.parametrize("content", [f"ok\n\n{REMINDER}\n\n{MEANWHILE}", text("ok", MEANWHILE)])
+def test_words_that_came_inside_a_tool_result_are_a_prompt(content: Any) -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": content}
+    assert words(user([result]), client="Claude Code") == "no,\n\nthe other file"
+    assert words(user([{**result, "content": f"a file says {MEANWHILE}, does it?"}]), client="Claude Code") is None
+    assert words(user([result])) is None
+    skill = text("Base directory for this skill: /skills/pdf\n\n# PDF", "Extract.")
+    assert words(user([result, *skill]), client="Claude Code") == "no,\n\nthe other file"
+    assert words(user([*skill, *text(MEANWHILE)]), client="Claude Code") == "no,\n\nthe other file"
+
+
+REFUSED = (
+    "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, the "
+    "new_string was NOT written to the file). "
+)
+
+FEEDBACK = "The user has provided feedback on the results. Consider it.\n<feedback>\nshorter\n</feedback>"
+
+
+@pytest.mark.parametrize(
+    ("client", "told", "expected"),
+    [
+        ("Claude Code", f"{REFUSED}To tell you how to proceed, the user said:\nuse b\n\nand c", "use b\n\nand c"),
+        ("Claude Code", f"{REFUSED}STOP what you are doing and wait for the user to tell you how to proceed.", None),
+        ("Claude Code", f"{REFUSED}To tell you how to proceed, the user said:\nThe user wants to clarify these", None),
+        ("Roo Code", FEEDBACK, "shorter"),
+        ("Cline", text("[attempt_completion] Result:", FEEDBACK), "shorter"),
+        ("Roo Code", "<user_message>\nboth\n</user_message>", "both"),
+        ("Roo Code", "File: a.txt\n<user_message>\nboth\n</user_message>", None),
+        (None, "<user_message>\nboth\n</user_message>", None),
+    ],
+)
+@pytest.mark.parametrize("api", [MESSAGES, CHAT])
+def test_what_a_person_said_of_a_call_is_a_prompt(
+    api: str, client: str | None, told: Any, expected: str | None
+) -> None:
+    if api == MESSAGES:
+        result = user([{"type": "tool_result", "tool_use_id": "t", "content": told, "is_error": True}])
+    else:
+        joined = told if isinstance(told, str) else "\n".join(part["text"] for part in told)
+        result = {"role": "tool", "tool_call_id": "t", "content": joined}
+    assert words(result, api=api, client=client) == expected
+
+
+def test_a_command_that_the_model_gave_is_no_prompt() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "Launching skill: note"}
+    assert words(user([result, *text(COMMAND, "Write it down.")]), client="Claude Code") is None
+    stopped = text("[Request interrupted by user for tool use]", COMMAND, "Write it down.")
+    assert words(user([result, *stopped]), client="Claude Code") == "/note"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["[read_file for 'a.txt'] Result:", "secret = 1", "<environment_details>x</environment_details>"], None),
+        (["[execute_command for 'cat <<E\nx\nE'] Result:\nCommand executed.\nOutput:\nx"], None),
+        (["[attempt_completion] Result:\nThe user says so.\n<feedback>\nshorten it\n</feedback>"], "shorten it"),
+        (["[ask_followup_question for 'Which?'] Result:", "<answer>\nboth\n</answer>"], "both"),
+        (["[TASK RESUMPTION] It was interrupted.", "New instructions: <user_message>\ngo\n</user_message>"], "go"),
+        (["[ERROR] You did not use a tool in your previous response! Please retry."], None),
+        (["[x] Result of the vote: fix it"], "[x] Result of the vote: fix it"),
+        (["<task>\nfix it\n</task>"], "fix it"),
+    ],
+)
+@pytest.mark.parametrize("client", ["Cline", "Roo Code", "Kilo Code"])
+def test_results_of_tools_that_are_called_in_text_are_no_prompt(
+    client: str, parts: list[str], expected: str | None
+) -> None:
+    assert words(user(text(*parts)), client=client) == expected
+
+
+def test_files_mentioned_in_a_prompt_are_not_the_persons_words() -> None:
+    read = 'Called the Read tool with the following input: {"filePath":"/a"}'
+    parts = ["compare @a and @b", read, "<file>\n1| x\n</file>", read, "Read tool failed to read /b", "quickly"]
+    assert words(user(text(*parts)), client="opencode") == "compare @a and @b\nquickly"
+    assert words(user(text("Continue if you have next steps, or stop")), client="opencode") is None
+    gemini = ["explain @a.txt", "\n--- Content from referenced files ---", "\nContent from @a.txt:\n", "x = 1"]
+    assert words(user(text(*gemini)), client="Gemini CLI") == "explain @a.txt"
+    assert words(user(text("System: Please continue.")), client="Gemini CLI") is None
+
+
 def test_what_was_left_out_is_counted() -> None:
     found = prompt(user(text(REMINDER, "fix <b>it</b>", f"now\n{REMINDER}")))
     assert found == Prompt("fix <b>it</b>\nnow", {"left_out": 2, "left_out_chars": 2 * len(REMINDER) + 1})
@@ -204,6 +327,9 @@ def test_any_text_is_answered_and_nothing_is_made_up(parts: list[str]) -> None:
     "typed",
     [
         "<task>" + " " * 200_000 + "x",
+        "<task>" * 50_000,
+        "[execute_command " + "] " * 100_000,
+        "<system-reminder>The user sent a new message while you were working:\n" * 10_000,
         '"' + "word " * 50_000,
         "<system-reminder></system-reminder>" * 20_000,
         "x" + "</system-reminder>" * 20_000,
@@ -213,5 +339,6 @@ def test_any_text_is_answered_and_nothing_is_made_up(parts: list[str]) -> None:
 )
 def test_no_text_takes_long(typed: str) -> None:
     before = time.process_time()
-    rules_for("Kilo Code").strip(typed)
+    for client in ("Kilo Code", "Claude Code"):
+        rules_for(client).words([typed, f"[read_file] Result: {typed}", f"<command-message>x{typed}", typed])
     assert time.process_time() - before < 5  # a rule that goes back over the text takes minutes

@@ -25,6 +25,32 @@ def found(host: str, path: str, port: int = 443) -> tuple[str, str, str] | None:
         ("chatgpt.com", "/backend-api/codex/responses", ("openai", "chatgpt", RESPONSES)),
         ("api.individual.githubcopilot.com", "/responses", ("copilot", "copilot", RESPONSES)),
         ("api.business.githubcopilot.com", "/v1/messages", ("copilot", "copilot", MESSAGES)),
+        ("copilot-api.acme.ghe.com", "/chat/completions", ("copilot", "copilot", CHAT)),
+        ("proxy.individual.githubcopilot.com", "/chat/completions", ("copilot", "copilot-proxy", CHAT)),
+        ("proxy.business.githubcopilot.com", "/v1/engines/gpt-copilot/completions", None),
+        ("au.api.openai.com", "/v1/responses", ("openai", "openai", RESPONSES)),
+        ("us-east-1.api.x.ai", "/v1/realtime", ("openai", "xai", "openai.realtime")),
+        (
+            "gateway.ai.cloudflare.com",
+            "/v1/acc/gw/google-ai-studio/v1/models/gemini-x:streamGenerateContent",
+            ("google", "cloudflare", "google.generate_content"),
+        ),
+        (
+            "gateway.ai.cloudflare.com",
+            "/v1/acc/gw/aws-bedrock/bedrock-runtime/us-east-1/model/a.b/invoke",
+            ("bedrock", "cloudflare", "bedrock.invoke"),
+        ),
+        ("gateway.ai.cloudflare.com", "/v1/acc/gw/anthropic/v1/messages", ("anthropic", "cloudflare", MESSAGES)),
+        (
+            "gateway.ai.cloudflare.com",
+            "/v1/acc/gw/google-vertex-ai/v1/projects/p/locations/l/publishers/anthropic/models/c:streamRawPredict",
+            ("anthropic", "cloudflare", "vertex.anthropic"),
+        ),
+        ("gateway.ai.cloudflare.com", "/v1/acc/gw/cohere/v2/chat", ("cohere", "cloudflare", "cohere.chat")),
+        ("opencode.ai", "/zen/v1/models/gemini-x:generateContent", ("google", "opencode", "google.generate_content")),
+        ("api.factory.ai", "/api/llm/a/v1/messages", ("anthropic", "factory", MESSAGES)),
+        ("ampcode.com", "/api/provider/openai/v1/responses", ("openai", "amp", RESPONSES)),
+        ("mine.cloud.databricks.com", "/serving-endpoints/chat/completions", ("openai", "databricks", CHAT)),
         ("openrouter.ai", "/api/v1/chat/completions", ("openai", "openrouter", CHAT)),
         ("openrouter.ai", "/api/v1/messages", ("anthropic", "openrouter", MESSAGES)),
         ("api.deepseek.com", "/anthropic/v1/messages", ("anthropic", "deepseek", MESSAGES)),
@@ -74,6 +100,23 @@ def test_a_path_may_say_that_nobody_converses(path: str, purpose: str) -> None:
     route = ROUTER.route("bedrock-runtime.us-east-1.amazonaws.com", path)
     assert route is not None
     assert route.purpose == purpose
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("proxy.individual.githubcopilot.com", "/chat/completions"),
+        ("copilot-proxy.githubusercontent.com", "/chat/completions"),
+        ("api.githubcopilot.com", "/v1/messages/count_tokens"),
+        ("openrouter.ai", "/api/v1/responses/compact"),
+        ("mine.openai.azure.com", "/openai/v1/responses/compact"),
+        ("gateway.ai.cloudflare.com", "/v1/acc/gw/google-ai-studio/v1/models/gemini-x:countTokens"),
+    ],
+)
+def test_what_nobody_typed_is_auxiliary_by_its_path(host: str, path: str) -> None:
+    route = ROUTER.route(host, path)
+    assert route is not None
+    assert route.purpose == "auxiliary"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])

@@ -141,6 +141,51 @@ def test_the_result_of_a_tool_call_is_no_prompt_and_goes_on_from_the_response() 
     assert [result.call_id for result in record.lineage.tool_results] == ["call_1"]
 
 
+HEARD = "conversation.item.input_audio_transcription."
+COUNTED = {"type": "tokens", "input_tokens": 17, "output_tokens": 5, "total_tokens": 22}
+
+
+def test_a_transcript_that_bills_is_a_record_beside_the_conversation() -> None:
+    wire = Wire()
+    wire.transcribe()
+    wire.speak("item_1")
+    wire.created()
+    (transcript,) = wire.server(f"{HEARD}completed", item_id="item_1", transcript="What is the time?", usage=COUNTED)
+    assert (transcript.model, transcript.response_model, transcript.outcome) == ("stt-test", "stt-test", "completed")
+    assert (transcript.purpose, transcript.metadata["purpose_reason"]) == ("auxiliary", "transcription")
+    assert (transcript.started_at, transcript.ended_at, transcript.user_prompts) == (1002.0, 1004.0, [])
+    (usage,) = transcript.token_usages
+    assert (usage.input_tokens, usage.output_tokens, usage.provider_response_id) == (17, 5, "item_1")
+    assert transcript.response_bytes > 0
+    answer = wire.done()[1]
+    assert (prompts([answer]), answer.purpose) == (["What is the time?"], "conversation")
+
+
+@pytest.mark.parametrize(
+    ("kind", "session"),
+    [
+        ("session.created", {"type": "transcription", "audio": {"input": {"transcription": {"model": "stt-test"}}}}),
+        (
+            "transcription_session.created",
+            {"object": "realtime.transcription_session", "input_audio_transcription": {"model": "stt-test"}},
+        ),
+    ],
+)
+def test_a_session_for_transcripts_alone_has_a_record_for_each(kind: str, session: dict[str, Any]) -> None:
+    wire = Wire("intent=transcription")
+    wire.server(kind, session=session)
+    for item in ("item_1", "item_2", "item_3"):
+        wire.speak(item)
+    wire.server(f"{HEARD}completed", item_id="item_1", transcript="One", usage={"type": "duration", "seconds": 1.5})
+    wire.server(f"{HEARD}completed", item_id="item_2", transcript="Two")
+    wire.server(f"{HEARD}failed", item_id="item_3", error={"type": "server_error", "message": "No"})
+    first, second, third = wire.close()
+    assert {record.model for record in wire.records.all} == {"stt-test"}
+    assert (first.metadata["audio_seconds"], first.token_usages) == (1.5, [])
+    assert (second.outcome, second.token_usages) == ("completed", [])
+    assert (third.outcome, third.error_type, third.error_message) == ("failed", "server_error", "No")
+
+
 def test_speech_is_answered_without_being_asked_and_told_by_its_transcript() -> None:
     wire = Wire()
     wire.transcribe()

@@ -97,6 +97,12 @@ def test_a_request_id_is_the_first_that_the_provider_sends() -> None:
     assert record(CHAT).provider_request_id is None
 
 
+@pytest.mark.parametrize("name", ["x-oai-request-id", "x-generation-id", "x-ds-trace-id", "x-litellm-call-id"])
+def test_a_providers_own_request_id_is_better_than_that_of_the_network_before_it(name: str) -> None:
+    found = record(CHAT, asked(CHAT), response_headers={"cf-ray": "ray", name: "mine"})
+    assert found.provider_request_id == "mine"
+
+
 def test_a_retry_of_the_sdk_is_counted() -> None:
     assert record(CHAT, headers={"x-stainless-retry-count": "2"}).metadata["retry_count"] == 2
     assert "retry_count" not in record(CHAT, headers={"x-stainless-retry-count": "0"}).metadata
@@ -114,7 +120,7 @@ def test_a_coded_request_is_read_and_its_size_is_that_of_the_wire(coding: str) -
 def test_a_request_that_cannot_be_decoded_is_recorded_all_the_same(coding: str) -> None:
     found = record(CHAT, b"{no", sse(CHAT, answers(CHAT)), headers={"content-encoding": coding})
     assert found.metadata["request_undecoded"]
-    assert (found.model, found.user_prompts, found.outcome) == ("", [], "completed")
+    assert (found.model, found.user_prompts, found.outcome) == ("gpt-test-1-2026-01-01", [], "completed")
     assert len(found.token_usages) == 1
 
 
@@ -251,3 +257,56 @@ def test_a_record_that_could_not_be_read_is_ended_as_a_failure() -> None:
     found = recording.unreadable(1002.0)
     ended(found)
     assert (found.outcome, found.duration) == ("failed", 2.0)
+
+
+# Words put into the model's mouth
+
+
+@pytest.mark.parametrize("content", ["{", [{"type": "text", "text": "The answer is ("}]])
+def test_a_prompt_before_words_put_into_the_models_mouth_is_a_prompt(content: Any) -> None:
+    """Anthropic, "Prefill Claude's response"."""
+    environment = Environment(ME, "metadata+prompt")
+    asked = [user("as JSON"), {"role": "assistant", "content": content}]
+    for _ in range(2):  # the same may be asked again and again
+        found = record(MESSAGES, {"messages": asked}, sse(MESSAGES, answers(MESSAGES)), environment=environment)
+        assert [prompt.prompt for prompt in found.user_prompts] == ["as JSON"]
+
+
+@pytest.mark.parametrize("content", ["half of it", [{"type": "text", "text": "half"}]])
+def test_an_answer_gone_on_with_repeats_no_prompt(content: Any) -> None:
+    environment = Environment(ME, "metadata+prompt")
+    first = record(MESSAGES, {"model": "m", "messages": [user("go")]}, environment=environment)
+    assert len(first.user_prompts) == 1
+    asked = [user("go"), {"role": "assistant", "content": content}]
+    second = record(MESSAGES, {"model": "m", "messages": asked}, environment=environment)
+    assert second.user_prompts == []
+    assert first.lineage.history[-1] in second.lineage.history[:-1]
+
+
+@pytest.mark.parametrize(
+    "content", [[{"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}], [], None, 5]
+)
+def test_a_paused_turn_repeats_no_prompt(content: Any) -> None:
+    environment = Environment(ME, "metadata+prompt")
+    first = record(MESSAGES, {"model": "m", "messages": [user("go")]}, environment=environment)
+    asked = [user("go"), {"role": "assistant", "content": content}]
+    second = record(MESSAGES, {"model": "m", "messages": asked}, environment=environment)
+    assert second.user_prompts == []
+    assert first.lineage.history[-1] in second.lineage.history[:-1]
+
+
+def test_the_same_asked_again_after_its_answer_is_no_retry_of_what_failed_before() -> None:
+    environment = Environment(ME, "metadata+prompt")
+    body, answer = asked(MESSAGES), sse(MESSAGES, answers(MESSAGES))
+    first = record(MESSAGES, body, b"", status=529, environment=environment)
+    retried = record(MESSAGES, body, answer, environment=environment)
+    again = record(MESSAGES, body, answer, environment=environment)
+    assert (retried.retry_of, retried.user_prompts) == (first.id, [])
+    assert (again.retry_of, len(again.user_prompts)) == (None, 1)
+
+
+def test_pictures_without_a_word_are_noted_on_the_record() -> None:
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    found = record(MESSAGES, asked(MESSAGES, [picture, {"type": "text", "text": " "}]))
+    assert found.user_prompts == []
+    assert found.metadata["attachments"] == [{"type": "image", "media_type": "image/png", "bytes": 3}]

@@ -175,3 +175,18 @@ def test_nul_characters_reach_no_text() -> None:
     texts = [found.user_prompts[0].prompt, found.model_thoughts[0].content, found.tool_usages[0].input]
     assert not any("\0" in text for text in texts)
     assert texts[0] == "do\ufffdit"
+
+
+def test_names_that_a_provider_makes_up_are_kept_in_the_length_of_names() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f" * 70_000, "arguments": "{}"}}
+    choice = {"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "s" * 70_000}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    found = record(CHAT, asked(CHAT), dump({"id": "x", "model": "m" * 70_000, "choices": [choice], "usage": usage}))
+    assert (found.response_model, found.stop_reason) == ("m" * 256, "s" * 256)
+    assert (found.token_usages[0].provider_model, found.tool_usages[0].tool) == ("m" * 256, "f" * 512)
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, "HTTP 403"), (200, "the provider reported an error")])
+def test_a_failure_without_words_gets_some(status: int, told: str) -> None:
+    found = record(CHAT, asked(CHAT), dump({"error": {"message": "\0"}}), status=status)
+    assert (found.outcome, found.error_message) == ("failed", told)

@@ -63,6 +63,17 @@ def test_a_key_in_the_query_reaches_no_field() -> None:
     assert (found.path, found.credential_hint) == ("/v1/call", "AIza...p6Yd")
 
 
+def test_the_address_of_an_attachment_loses_the_signature_that_opens_it() -> None:
+    url = f"https://bucket.example.com/a.png?X-Amz-Credential=AKIA{CORE}&X-Amz-Signature={CORE}"
+    chat = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": url}}]
+    responses = [{"type": "input_text", "text": "look"}, {"type": "input_image", "image_url": url}]
+    for api, content in ((CHAT, chat), (RESPONSES, responses)):
+        found = record(api, asked(api, content), sse(api, answers(api)))
+        assert CORE.encode() not in msgspec.json.encode(found)
+        kept = found.user_prompts[0].metadata["attachments"]
+        assert kept == [{"type": "image", "uri": "https://bucket.example.com/a.png"}]
+
+
 def test_the_address_of_an_mcp_server_loses_what_may_authenticate() -> None:
     item = {
         "type": "mcp_call",

@@ -87,6 +87,15 @@ def test_what_a_frame_says_of_its_turn_wins_over_the_handshake() -> None:
     assert (turn.purpose, turn.lineage.agent) == ("conversation", "t")
 
 
+def test_a_socket_may_serve_another_thread_than_the_one_that_opened_it() -> None:
+    wire = Wire()
+    told = {"session_id": "s2", "thread_id": "t2", "x-codex-parent-thread-id": "s", "x-openai-subagent": "collab_spawn"}
+    wire.ask(input=[user("go")], client_metadata={**told, "x-codex-turn-metadata": '{"request_kind":"turn"}'})
+    (turn,) = wire.answer()
+    assert (turn.client_session_id, turn.lineage.agent, turn.lineage.parent_agent) == ("s2", "t2", "s")
+    assert turn.lineage.is_subagent
+
+
 def test_a_frame_with_new_items_alone_goes_on_from_the_response_it_names() -> None:
     wire = Wire({})
     item = {"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "ok"}]}

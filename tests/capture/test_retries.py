@@ -43,3 +43,11 @@ def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
         retries.failed(str(number), "me", b"%04d" % number, 100.0)
     assert retries.find("me", b"0000", 100.0) is None
     assert retries.find("me", b"0099", 100.0) == "99"
+
+
+def test_once_it_was_answered_the_same_is_asked_anew() -> None:
+    retries = Retries()
+    retries.failed("a", "me", b"ask", 1000.0)
+    retries.failed("b", "me", b"bid", 1000.0)
+    retries.answered("me", b"ask")
+    assert (retries.find("me", b"ask", 1001.0), retries.find("me", b"bid", 1001.0)) == (None, "b")

@@ -144,6 +144,7 @@ def test_what_nobody_told_is_unknown(provider: str, model: str, told: Any, why: 
 
 def test_openai_in_a_region_has_prices_of_its_own() -> None:
     assert isinstance(cost("openai", "gpt-5.5", usage(1000), "eu.api.openai.com"), str)
+    assert isinstance(cost("openai", "gpt-5.5", usage(1000), "jp.api.openai.com"), str)
     assert cost("openai", "gpt-5.5", usage(1000), "api.openai.com") == 5_000
 
 
@@ -159,6 +160,36 @@ def test_the_model_that_answered_is_billed() -> None:
     assert cost("azure", "our-chat", usage(1000, model="gpt-4o-2024-08-06")) == 2_500
     assert cost("google", "gemini-flash-latest", usage(1000, model="gemini-2.5-pro")) == 1_250
     assert cost("openrouter", "openrouter/auto", usage(1000, model="openai/gpt-5.5")) == 5_000
+
+
+def test_what_another_model_did_for_a_response_is_billed_beside_it_at_its_own_price() -> None:
+    """Anthropic, "Advisor tool", "Refusals and fallback"."""
+    alone = LIST.cost(Call("anthropic", "", "claude-sonnet-4-5", NOW), usage(1000, 100))
+    wise = LIST.cost(Call("anthropic", "", "claude-opus-4-1", NOW), usage(500, 50, 40, 30))
+    assert isinstance(alone, int)
+    assert isinstance(wise, int)
+    for name in ("iterations__advisor_message", "iterations__message"):
+        counted: dict[str, Any] = {
+            f"{name}__model": "claude-opus-4-1",
+            f"{name}__input_tokens": 500,
+            f"{name}__output_tokens": 50,
+            f"{name}__cache_read_input_tokens": 40,
+            f"{name}__cache_creation_input_tokens": 30,
+        }
+        call = Call("anthropic", "", "claude-sonnet-4-5", NOW)
+        assert LIST.cost(call, usage(1000, 100, **counted)) == alone + wise
+        assert LIST.cost(call, usage(1000, 100, **counted | {f"{name}__model": "claude-unheard"})) == (
+            "no price for this model"
+        )
+        assert LIST.cost(call, usage(1000, 100, **counted | {f"{name}__output_tokens": -1})) == (
+            "its counters cannot be true"
+        )
+
+
+def test_what_a_model_refused_at_once_costs_nothing_where_the_provider_says_so() -> None:
+    """Anthropic, "Fallback credit" and release notes of June 2026."""
+    assert LIST.cost(Call("anthropic", "", "claude-sonnet-4-5", NOW), usage(1000, refused_at_once=True)) == 0
+    assert LIST.cost(Call("bedrock", "", "anthropic.claude-sonnet-4-5", NOW), usage(1000, refused_at_once=True)) != 0
 
 
 def test_a_price_is_that_of_its_day() -> None:

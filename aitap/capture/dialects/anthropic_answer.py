@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 
 from aitap.capture.dialects.anthropic_turns import turns_of
+from aitap.capture.dialects.anthropic_usage import BILLED_REFUSALS, usage_of
 from aitap.capture.facts import (
     ErrorFact,
     ResponseFacts,
     ThoughtFact,
     ToolFact,
-    UsageFact,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
+from aitap.capture.wire.jsontext import as_dict, as_int, as_str, value_of
 from aitap.record import ToolKind, ToolResult
 
 __all__ = ["MessageDecoder"]
@@ -37,6 +37,10 @@ class _Block(msgspec.Struct):
     tool_use_id: Raw = _NONE
     is_error: Raw = _NONE
     content: Raw = _NONE
+    caller: Raw = _NONE
+    origin: Raw = msgspec.field(default=_NONE, name="from")
+    to: Raw = _NONE
+    trigger: Raw = _NONE
 
 
 class _Start(msgspec.Struct):
@@ -62,6 +66,7 @@ class _Document(msgspec.Struct):
     model: Raw = _NONE
     content: Raw = _NONE
     stop_reason: Raw = _NONE
+    stop_details: Raw = _NONE
     usage: Raw = _NONE
     error: Raw = _NONE
     input_tokens: Raw = _NONE
@@ -127,6 +132,10 @@ class MessageDecoder:
         if event is None:
             return
         self._blocks[event.index] = _Open(event.content_block)
+        if event.content_block.type == "fallback":
+            # One model would not, and another takes over: the start of the message named the first.
+            served = as_str(as_dict(value_of(event.content_block.to)).get("model"))
+            self._facts.model = served or self._facts.model
         if event.content_block.type == "text" and not self._keep_text and len(self.skip) < _MOST_SKIPPED:
             # Answer text is no fact. Providers write JSON with or without blanks.
             self.skip = tuple(dict.fromkeys((*self.skip, *(form % event.index for form in _TEXT_DELTAS))))
@@ -152,8 +161,9 @@ class MessageDecoder:
                 self._facts.model = as_str(message.get("model"))
                 self._count(as_dict(message.get("usage")))
             case "message_delta":
-                reason = as_str(as_dict(event.get("delta")).get("stop_reason"))
-                self._facts.stop_reason = reason or self._facts.stop_reason
+                delta = as_dict(event.get("delta"))
+                self._facts.stop_reason = as_str(delta.get("stop_reason")) or self._facts.stop_reason
+                self._facts.stop_category = _category(delta.get("stop_details")) or self._facts.stop_category
                 self._count(as_dict(event.get("usage")))
             case "message_stop":
                 self._stopped = True
@@ -182,6 +192,7 @@ class MessageDecoder:
         self._facts.response_id = as_str(value_of(parts.id))
         self._facts.model = as_str(value_of(parts.model))
         self._facts.stop_reason = as_str(value_of(parts.stop_reason))
+        self._facts.stop_category = _category(value_of(parts.stop_details))
         self._count(as_dict(value_of(parts.usage)))
         for index, item in enumerate(jsontext.raw_items(parts.content)):
             block = jsontext.split(item, _block)
@@ -200,8 +211,12 @@ class MessageDecoder:
     def facts(self) -> ResponseFacts:
         facts = self._facts
         facts.complete = self._stopped and facts.error is None
-        facts.usage = _usage(self._usage, partial=not self._stopped) if self._usage else None
-        facts.tools, facts.thoughts, facts.hidden_thoughts = [], [], 0
+        hops = [opened.block for _, opened in sorted(self._blocks.items()) if opened.block.type == "fallback"]
+        facts.usage = usage_of(self._usage, _refused(hops), partial=not self._stopped) if self._usage else None
+        refused = facts.stop_reason == "refusal" and facts.stop_category not in BILLED_REFUSALS
+        if refused and facts.usage is not None and not facts.usage.output_tokens:
+            facts.usage.extra["refused_at_once"] = True
+        facts.tools, facts.thoughts, facts.hidden_thoughts, facts.late_results = [], [], 0, []
         calls: dict[str, ToolFact] = {}
         for _, opened in sorted(self._blocks.items()):
             block = opened.block
@@ -219,9 +234,12 @@ class MessageDecoder:
                 if tool.call_id:
                     calls[tool.call_id] = tool
             elif block.type.endswith("_tool_result"):
-                call = calls.get(as_str(value_of(block.tool_use_id)) or "")
-                if call is not None:
-                    call.result = _server_result(block, call.call_id or "")
+                call_id = as_str(value_of(block.tool_use_id)) or ""
+                result, error = _server_result(block, call_id)
+                if (call := calls.get(call_id)) is not None:
+                    call.result, call.error = result, error
+                elif call_id:
+                    facts.late_results.append(result)
         if self._keep_text:
             blocks = [_whole(opened) for _, opened in sorted(self._blocks.items())]
             facts.answer = turns_of({"role": "assistant", "content": blocks})
@@ -234,12 +252,29 @@ def _error(event: dict[str, Any]) -> ErrorFact:
     return ErrorFact(message=message, type=as_str(error.get("type")))
 
 
+def _category(stop_details: Any) -> str | None:
+    """Of a refusal: ``cyber``, ``bio``, ..."""
+    category = as_str(as_dict(stop_details).get("category"))
+    return category[:64] if category else None
+
+
+def _refused(hops: list[_Block]) -> dict[str, str | None]:
+    """Which models would not, and why, of what stands between the pieces of the answer."""
+    return {
+        as_str(as_dict(value_of(hop.origin)).get("model")) or "": as_str(as_dict(value_of(hop.trigger)).get("category"))
+        for hop in hops
+    }
+
+
 def _tool(opened: _Open) -> ToolFact:
     block = opened.block
     text = "".join(opened.pieces) or jsontext.raw_text(block.input)
     metadata: dict[str, Any] = {} if opened.closed else {"partial": True}
     if server := as_str(value_of(block.server_name)):
         metadata["server_label"] = server
+    caller = as_dict(value_of(block.caller))
+    if program := as_str(caller.get("tool_id")):  # code that the provider runs calls it, not the model itself
+        metadata["caller"] = program[:256]
     return ToolFact(
         tool=as_str(value_of(block.name)) or "",
         input="" if text == "null" else text,
@@ -263,61 +298,12 @@ def _whole(opened: _Open) -> dict[str, Any]:
 _MEMBERS = ("id", "name", "text", "input", "server_name", "tool_use_id", "is_error", "content")
 
 
-def _server_result(block: _Block, call_id: str) -> ToolResult:
-    """A tool the provider ran says failure by ``is_error`` or by a content type that ends in ``_error``."""
+def _server_result(block: _Block, call_id: str) -> tuple[ToolResult, str | None]:
+    """How a tool went that the provider ran, and the provider's code for why it failed.
+
+    Failure is said by ``is_error`` or by a content type that ends in ``_error``.
+    """
     content = as_dict(value_of(block.content))
     failed = value_of(block.is_error) is True or (as_str(content.get("type")) or "").endswith("_error")
-    return ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(block.content))
-
-
-# The reference's names, by which its dashboards ask; every other counter keeps its own path.
-_NAMES = {
-    "cache_read_input_tokens": "cache_read_input",
-    "cache_creation_input_tokens": "cache_creation_input",
-    "cache_creation.ephemeral_5m_input_tokens": "cache_ephemeral_5m_input",
-    "cache_creation.ephemeral_1h_input_tokens": "cache_ephemeral_1h_input",
-    "server_tool_use.web_search_requests": "web_search_requests",
-    "server_tool_use.web_fetch_requests": "web_fetch_requests",
-}
-_COLUMNS = ("input_tokens", "output_tokens")
-
-
-_ITERATION = (*_COLUMNS, "cache_read_input_tokens", "cache_creation_input_tokens")
-
-
-def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact | None:
-    if not jsontext.counts(counters, _ITERATION):
-        return None
-    extra: dict[str, Any] = {
-        _NAMES.get(path, path): number
-        for path, number in jsontext.flat_numbers(counters).items()
-        if path not in _COLUMNS
-    }
-    for name in ("service_tier", "speed", "inference_geo"):  # what else the price depends on
-        if word := as_str(counters.get(name)):
-            extra[name] = word
-    if partial:
-        extra["partial"] = True
-    count = dict.fromkeys(_ITERATION, 0)
-    iterations = [as_dict(item) for item in as_list(counters.get("iterations"))]
-    for source in (counters, *(item for item in iterations if item.get("type") == "compaction")):
-        # What the summary of a context cost is billed, too, and the counters above the iterations leave it out.
-        for name in _ITERATION:
-            count[name] += as_int(source.get(name)) or 0
-        if source is not counters:
-            for path, number in jsontext.flat_numbers(source.get("cache_creation"), "cache_creation").items():
-                extra[_NAMES.get(path, path)] = extra.get(_NAMES.get(path, path), 0) + number
-    for item in iterations:
-        if (kind := as_str(item.get("type"))) and kind != "message":
-            for name in _ITERATION:
-                path = f"iterations.{kind[:64]}.{name}"
-                extra[path] = extra.get(path, 0) + (as_int(item.get(name)) or 0)
-            if model := as_str(item.get("model")):  # an adviser or a stand-in is a model of its own
-                extra[f"iterations.{kind[:64]}.model"] = model[:256]
-    return UsageFact(
-        input_tokens=count["input_tokens"],
-        output_tokens=count["output_tokens"],
-        cache_read_input_tokens=count["cache_read_input_tokens"],
-        cache_write_input_tokens=count["cache_creation_input_tokens"],
-        extra=extra,
-    )
+    result = ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(block.content))
+    return result, as_str(content.get("error_code")) if failed else None

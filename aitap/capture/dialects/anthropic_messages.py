@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.dialects.anthropic_turns import message_turns
-from aitap.capture.dialects.newest_turn import newest_turn
+from aitap.capture.dialects.newest_turn import newest_turn, prefilled
 from aitap.capture.facts import (
     Attachment,
     Message,
@@ -46,6 +46,8 @@ class _Body(msgspec.Struct):
     output_config: Raw = _NONE
     output_format: Raw = _NONE
     diagnostics: Raw = _NONE
+    mcp_servers: Raw = _NONE
+    compaction: Raw = _NONE
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -61,17 +63,30 @@ class AnthropicMessages:
         if parts is None:
             return RequestFacts()
         messages = parts.messages
+        system, accounting = _system(parts.system)
+        newest = newest_turn(messages, _message)
         facts = RequestFacts(
             model=as_str(value_of(parts.model)) or "",
             streaming=bytes(parts.stream) == b"true",
-            newest=newest_turn(messages, _message),
-            system=_system(parts.system),
+            newest=newest,
+            prefilled=None if newest else prefilled(messages, _message),
+            system=system,
             has_tools=len(parts.tools) > len(b"[]") and bytes(parts.tools) != b"null",
             max_tokens=as_int(value_of(parts.max_tokens)),
             output_schema=bool(parts.output_format) or b'"format"' in bytes(parts.output_config),
             conversation=lambda: [_outline(item) for item in messages],
             contents=lambda: RequestContents(messages, message_turns, parts.system, parts.tools),
         )
+        # Nothing shall be generated: the prompt is put into the cache.
+        facts.prewarm = facts.max_tokens == 0
+        for server in map(as_dict, as_list(value_of(parts.mcp_servers))):
+            if (name := as_str(server.get("name"))) and (url := as_str(server.get("url"))):
+                facts.servers[name] = url
+        # Nothing shall be answered: what was said is to be summarized ("Compaction on demand").
+        if (wanted := as_str(as_dict(value_of(parts.compaction)).get("type"))) is not None:
+            facts.body_ids["compaction.type"] = wanted[:64]
+        if "cc_is_subagent=true" in accounting:
+            facts.body_ids["system.cc_is_subagent"] = "true"
         if user_id := as_str(as_dict(value_of(parts.metadata)).get("user_id")):
             facts.body_ids["metadata.user_id"] = user_id
         # Claude Code says which answer it speaks after, also where it answers no tool call and no person spoke.
@@ -83,11 +98,12 @@ class AnthropicMessages:
         return MessageDecoder(keep_text=keep_text)
 
 
-def _system(raw: Raw) -> str:
-    """The system text, without the accounting line that Claude Code puts first."""
+def _system(raw: Raw) -> tuple[str, str]:
+    """The system text, and the accounting line that Claude Code puts before it."""
     value = value_of(raw)
     texts = [value] if isinstance(value, str) else [as_str(as_dict(part).get("text")) or "" for part in as_list(value)]
-    return "\n".join(text for text in texts if not text.startswith("x-anthropic-billing-header:"))[:2000]
+    accounting = texts.pop(0) if texts and texts[0].startswith("x-anthropic-billing-header:") else ""
+    return "\n".join(texts)[:2000], accounting
 
 
 class _Part(msgspec.Struct):
@@ -132,10 +148,15 @@ def _message(item: Raw) -> Message:
             case "tool_result":
                 if result := _result(part):
                     found.results.append(result)
+                    found.told.append(_told(part.get("content")))
             case "tool_use":
                 found.calls.append(f"{part.get('name')}:{part.get('id')}")
             case "image" | "document" as kind:
                 found.attachments.append(_attachment(kind, as_dict(part.get("source"))))
+            case "container_upload" as kind:
+                found.attachments.append(Attachment(type=kind, uri=as_str(part.get("file_id"))))
+            case "search_result" as kind:
+                found.attachments.append(Attachment(type=kind, uri=as_str(part.get("source"))))
     return found
 
 
@@ -150,11 +171,17 @@ def _result(part: dict[str, Any]) -> ToolResult | None:
     )
 
 
+def _told(content: Any) -> str:
+    parts = [content] if isinstance(content, str) else [as_dict(part).get("text") for part in as_list(content)]
+    return "\n".join(text for text in parts if isinstance(text, str))
+
+
 def _attachment(kind: str, source: dict[str, Any]) -> Attachment:
     data = source.get("data")
+    plain = source.get("type") == "text"
     return Attachment(
         type=kind,
         media_type=as_str(source.get("media_type")),
-        bytes=len(data) * 3 // 4 if isinstance(data, str) else None,
+        bytes=None if not isinstance(data, str) else len(data.encode()) if plain else len(data) * 3 // 4,
         uri=as_str(source.get("url")) or as_str(source.get("file_id")),
     )

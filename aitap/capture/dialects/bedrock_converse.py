@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from aitap.capture.dialects.bedrock_converse_turns import message_turns, turns_of
-from aitap.capture.dialects.newest_turn import newest_turn
+from aitap.capture.dialects.newest_turn import newest_turn, prefilled
 from aitap.capture.facts import (
     Attachment,
     ErrorFact,
@@ -34,7 +34,7 @@ from aitap.record import ToolKind, ToolResult
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BedrockConverse", "ConverseDecoder", "exception_fact", "model_in_path"]
+__all__ = ["BedrockConverse", "ConverseDecoder", "billed_by", "exception_fact", "model_in_path"]
 
 Raw = msgspec.Raw
 _NONE = Raw(b"")
@@ -53,6 +53,11 @@ def exception_fact(kind: bytes, data: bytes) -> ErrorFact:
     name = kind.partition(b":")[2].decode("utf-8", "replace")
     message = as_str(body.get("message")) or as_str(body.get("Message")) or as_str(body.get("originalMessage"))
     return ErrorFact(message=message or name or "the provider reported an error", type=name or None)
+
+
+def billed_by(tier: str | None, latency: str | None) -> dict[str, str]:
+    """What the price of a response depends on beside its tokens: the tier that served it, and how fast it was to be."""
+    return {name: word for name, word in (("serviceTier", tier), ("speed", latency)) if word and len(word) < 64}
 
 
 class _Body(msgspec.Struct):
@@ -79,6 +84,7 @@ class BedrockConverse:
             return facts
         messages = parts.messages
         facts.newest = newest_turn(messages, _message)
+        facts.prefilled = None if facts.newest else prefilled(messages, _message)
         system = value_of(parts.system)
         facts.system = "\n".join(as_str(as_dict(part).get("text")) or "" for part in as_list(system))[:2000]
         facts.has_tools = bool(as_list(as_dict(value_of(parts.toolConfig)).get("tools")))
@@ -181,8 +187,12 @@ class _Document(msgspec.Struct):
     usage: Raw = _NONE
     metrics: Raw = _NONE
     trace: Raw = _NONE
+    serviceTier: Raw = _NONE  # noqa: N815
+    performanceConfig: Raw = _NONE  # noqa: N815
     inputTokens: Raw = _NONE  # noqa: N815
 
+
+_ACCOUNTS = ("usage", "metrics", "trace", "serviceTier", "performanceConfig")
 
 _document = msgspec.json.Decoder(_Document)
 _output = msgspec.json.Decoder(_Output)
@@ -272,7 +282,7 @@ class ConverseDecoder:
         for index, item in enumerate(jsontext.raw_items(message.content) if message is not None else []):
             self._on_block(index, item)
         self._facts.stop_reason = as_str(value_of(parts.stopReason))
-        self._account({name: value_of(getattr(parts, name)) for name in ("usage", "metrics", "trace")})
+        self._account({name: value_of(getattr(parts, name)) for name in _ACCOUNTS})
         self._stopped = True
 
     def _on_block(self, index: int, item: Raw) -> None:
@@ -298,6 +308,9 @@ class ConverseDecoder:
         """Usage, and which model a prompt router chose."""
         if usage := as_dict(event.get("usage")):
             self._facts.usage = _usage(usage, as_dict(event.get("metrics")))
+            tier = as_str(as_dict(event.get("serviceTier")).get("type"))
+            latency = as_str(as_dict(event.get("performanceConfig")).get("latency"))
+            self._facts.usage.extra |= billed_by(tier, latency)
         router = as_dict(as_dict(event.get("trace")).get("promptRouter"))
         self._facts.model = as_str(router.get("invokedModelId")) or self._facts.model
 

@@ -22,7 +22,13 @@ import msgspec
 
 from aitap.capture.dialects.anthropic_answer import MessageDecoder
 from aitap.capture.dialects.anthropic_messages import AnthropicMessages
-from aitap.capture.dialects.bedrock_converse import BedrockConverse, ConverseDecoder, exception_fact, model_in_path
+from aitap.capture.dialects.bedrock_converse import (
+    BedrockConverse,
+    ConverseDecoder,
+    billed_by,
+    exception_fact,
+    model_in_path,
+)
 from aitap.capture.dialects.chat_answer import ChatDecoder
 from aitap.capture.dialects.openai_chat import OpenAIChat
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
@@ -207,6 +213,10 @@ class InvokeDecoder:
         if facts.usage is None:
             facts.usage = _usage(counted)
         if facts.usage is not None:
+            facts.usage.extra |= billed_by(
+                self._headers.get("x-amzn-bedrock-service-tier"),
+                self._headers.get("x-amzn-bedrock-performanceconfig-latency"),
+            )
             facts.usage.extra |= {
                 name: number
                 for name in ("invocationLatency", "firstByteLatency")

@@ -55,6 +55,9 @@ _OUTPUT = (*_THOUGHTS, "content", "tool_calls", "refusal", "function_call", "aud
 _FEW = 64
 """Who sends no ids sends arguments whole, or nearly so."""
 
+# Reasons to finish that are failures of the provider's: Mistral and OpenRouter; Z.ai; DeepSeek.
+_FAILED = {"error": "server_error", "network_error": "server_error", "insufficient_system_resource": "overloaded"}
+
 
 class _Call:
     """A tool call while its arguments arrive."""
@@ -95,6 +98,7 @@ class ChatDecoder:
         self._thought: dict[int, list[str]] = {}
         self._hidden = 0
         self._open: set[int] = set()
+        self._said = False
         self._finished = False
         self._done = False
 
@@ -103,7 +107,8 @@ class ChatDecoder:
             self._done = True
             return
         if kind == b"error" and b'"error"' not in data:
-            self._facts.error = error_fact(value_of(data))
+            said = value_of(data)
+            self._facts.error = error_fact(data.decode("utf-8", "replace").strip() or {} if said is None else said)
             return
         # Most chunks are one piece of answer text. None of these keys can stand unescaped inside a string.
         if (
@@ -112,6 +117,7 @@ class ChatDecoder:
             and b'"finish_reason":null' in data
             and b'"finish_reason":"' not in data
             and b'"index":0' in data
+            and 0 in self._open
             and b'"content":"' in data
             and b'"tool_calls":[' not in data
             and b'"function_call":{' not in data
@@ -124,7 +130,7 @@ class ChatDecoder:
 
     def document(self, data: bytes) -> None:
         self._chunk(data, None)
-        if self._facts.error is None and (self._finished or self._usage is not None or self._order):
+        if self._facts.error is None and (self._finished or self._said or self._usage is not None or self._order):
             self._done = True
 
     def _chunk(self, data: bytes, at: float | None) -> None:
@@ -154,6 +160,7 @@ class ChatDecoder:
         if choice.text:  # the older Completions
             delta = delta or {"content": as_str(value_of(choice.text))}
         self._open.add(choice.index)
+        self._said = self._said or bool(delta)
         self._delta(choice.index, delta)
         if at is not None and facts.first_output_at is None and any(delta.get(key) for key in _OUTPUT):
             facts.first_output_at = at
@@ -162,6 +169,8 @@ class ChatDecoder:
             self._finished = True
             if choice.index == 0 or facts.stop_reason is None:
                 facts.stop_reason = choice.finish_reason
+            if choice.finish_reason in _FAILED and facts.error is None:
+                facts.error = ErrorFact("the provider reported a failed generation", _FAILED[choice.finish_reason])
 
     def _delta(self, choice: int, delta: dict[str, Any]) -> None:
         if self._keep_text:
@@ -173,7 +182,8 @@ class ChatDecoder:
             self._thought.setdefault(choice, []).append(thought)
         if delta.get("reasoning_opaque") or any(item.get("type") == "reasoning.encrypted" for item in details):
             self._hidden += 1
-        for position, item in enumerate(as_list(delta.get("tool_calls"))):
+        calls = delta.get("tool_calls")
+        for position, item in enumerate([calls] if isinstance(calls, dict) else as_list(calls)):
             call = as_dict(item)
             self._call(choice, as_int(call.get("index")), position, call)
         if legacy := as_dict(delta.get("function_call")):
@@ -186,6 +196,9 @@ class ChatDecoder:
         key = (choice, position if index is None else index)
         call_id = as_str(call.get("id")) or None
         known = self._calls.get(key)
+        if index is None and call_id and known is not None and known.call_id != call_id:
+            # Without an index it is the id that tells where a piece belongs.
+            known = next((one for one in self._order if (one.choice, one.call_id) == (choice, call_id)), known)
         function = as_dict(call.get("function")) or as_dict(call.get("custom"))
         name = as_str(function.get("name")) or ""
         if known is None or (name and known.followed_by(call_id)):
@@ -278,12 +291,26 @@ def _complaint(document: dict[str, Any]) -> ErrorFact | None:
 
 def error_fact(document: Any) -> ErrorFact:
     """The error in a body of any of the shapes OpenAI-like services send: ``error`` as object or text, or flat."""
-    error = as_dict(document).get("error", document)
+    outer = as_dict(document)
+    error = outer.get("error", document)
+    if isinstance(error, list) and error:
+        error = error[0]
     if isinstance(error, str):
         return ErrorFact(message=error)
     error = as_dict(error)
-    told = (as_str(error.get(name)) for name in ("message", "detail", "msg", "status_msg"))
+    told = (_words(error.get(name)) for name in ("message", "detail", "msg", "status_msg"))
     message = next(filter(None, told), "the provider reported an error")
+    if raw := as_str(as_dict(error.get("metadata")).get("raw")):  # OpenRouter: what the provider itself said
+        message = f"{message}: {raw}"
     # A type may be as little as "tokens" beside a code that tells more, and that of an event is only "error".
     words = [str(word) for word in map(error.get, ("type", "code", "status")) if word and word != "error"]
+    # An event over a WebSocket has the status that a response would have had beside the error.
+    words += [str(status) for name in ("status", "status_code") if (status := outer.get(name)) and not words]
     return ErrorFact(message=message, type=" ".join(words)[:200] or None)
+
+
+def _words(told: Any) -> str:
+    """What stands where a message should: text, or what a validation found, which is told as it is."""
+    if isinstance(told, dict | list) and told:
+        return msgspec.json.encode(told).decode()
+    return as_str(told) or ""

@@ -2,9 +2,10 @@
 
 Code that was run and its result stand in parts of their own; so do calls of the other tools where the
 client asked to see them (``toolCall``, ``toolResponse``). Without that, a search shows only in a
-candidate's ``groundingMetadata`` and a page that was fetched in its ``urlContextMetadata``, which a stream
-repeats and completes: the last of each counts (Google's references, "Code execution", "Grounding with
-Google Search", "URL context", "Tool combination").
+candidate's ``groundingMetadata`` (one in maps or in files by what it found alone) and a page that was fetched in its
+``urlContextMetadata``, which a stream repeats and completes: the last of each counts (Google's references, "Code
+execution", "Grounding with Google Search", "Grounding with Google Maps", "File search", "URL context", "Tool
+combination").
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ class _Tool(msgspec.Struct, rename="camel"):
     response: Raw = _NONE
 
 
+class _Source(msgspec.Struct, rename="camel"):
+    maps: Raw = _NONE
+    retrieved_context: Raw = _NONE
+
+
 class _Grounding(msgspec.Struct, rename="camel"):
+    grounding_chunks: list[_Source] = []
     web_search_queries: Raw = _NONE
     image_search_queries: Raw = _NONE
     retrieval_queries: Raw = _NONE
@@ -45,6 +52,9 @@ _SEARCHES = {
     "image_search_queries": "google_search_image",
     "retrieval_queries": "retrieval",
 }
+
+
+_FOUND = {"maps": "google_maps", "retrieved_context": "file_search"}
 
 
 class ServerTools:
@@ -99,6 +109,10 @@ class ServerTools:
             for member, name in _SEARCHES.items():
                 if len(text := getattr(queries, member)) > len(b"[]") and bytes(text) != b"null":
                     self._searches[index, name] = jsontext.raw_text(text)
+            # What was asked for stands nowhere.
+            for member, name in _FOUND.items():
+                if any(getattr(source, member) for source in queries.grounding_chunks):
+                    self._searches.setdefault((index, name), "")
         if pages:
             listed = as_list(as_dict(value_of(pages)).get("urlMetadata"))
             self._pages[index] = [_page(as_dict(page)) for page in listed]
@@ -107,8 +121,9 @@ class ServerTools:
         """The tools, and after them those that only the sources tell of."""
         found = [
             ToolFact(tool=name, input=text, kind="server")
-            for (_, name), text in self._searches.items()
+            for (index, name), text in self._searches.items()
             if not any(shown.startswith(name) for shown in self._shown)
+            and not (name == "file_search" and (index, "retrieval") in self._searches)
         ]
         if "url_context" not in self._shown:
             found += [page for pages in self._pages.values() for page in pages]

@@ -180,7 +180,7 @@ class ConversationDecoder:
         metadata: dict[str, Any] = {} if self._ended or entry.done else {"partial": True}
         if entry.kind == "function.call":
             return ToolFact(entry.name, text, call_id=entry.call_id, item_id=entry.item_id, metadata=metadata)
-        result = ToolResult(call_id=entry.item_id or "", status="ok", size=0) if entry.done else None
+        result = ToolResult(call_id=entry.item_id or "", status="ok", size=None) if entry.done else None
         return ToolFact(
             entry.name or entry.kind, text, "server", entry.item_id, entry.item_id, result=result, metadata=metadata
         )
@@ -197,9 +197,11 @@ def _usage(counters: dict[str, Any]) -> UsageFact:
     def count(name: str) -> int:
         return as_int(counters.get(name)) or 0
 
+    cached = as_int(as_dict(counters.get("prompt_tokens_details")).get("cached_tokens")) or count("num_cached_tokens")
     return UsageFact(
-        input_tokens=count("prompt_tokens") + count("connector_tokens"),
+        input_tokens=max(count("prompt_tokens") - cached, 0) + count("connector_tokens"),
         output_tokens=count("completion_tokens"),
+        cache_read_input_tokens=cached,
         extra={
             path: number
             for path, number in jsontext.flat_numbers(counters).items()

@@ -15,6 +15,7 @@ import msgspec
 from aitap.capture.dialects.chat_answer import error_fact
 from aitap.capture.dialects.newest_turn import newest_turn
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
+from aitap.capture.dialects.openai_completions import is_gap
 from aitap.capture.facts import (
     Attachment,
     Message,
@@ -43,6 +44,7 @@ class _Body(msgspec.Struct):
     messages: list[Raw] = []
     prompt: Raw = _NONE
     images: Raw = _NONE
+    suffix: Raw = _NONE
     system: Raw = _NONE
     tools: Raw = _NONE
     stream: Raw = _NONE
@@ -68,6 +70,7 @@ class Ollama:
             newest = [Message(role="user", texts=[prompt], attachments=_images(value_of(parts.images)))]
         else:
             newest = newest_turn(messages, _message)
+        gap = prompt and (as_str(value_of(parts.suffix)) or is_gap(prompt))
         return RequestFacts(
             model=as_str(value_of(parts.model)) or "",
             streaming=bytes(parts.stream) != b"false",
@@ -78,6 +81,8 @@ class Ollama:
             output_schema=bytes(parts.format).startswith(b"{"),
             # Loading a model is asked for by a request without words.
             prewarm=not messages and not prompt,
+            # A gap in the midst of a text is one that an editor has filled in.
+            body_ids={"suffix": "given"} if gap else {},
             conversation=lambda: [_message(item) for item in messages] or newest,
             contents=lambda: RequestContents(
                 messages or [_as_message(parts)], message_turns, parts.system, parts.tools

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from aitap.capture.dialects.newest_turn import newest_turn, role_of
+from aitap.capture.dialects.newest_turn import newest_turn, prefilled, role_of
 from aitap.capture.dialects.openai_chat_turns import message_turns
 from aitap.capture.facts import (
     Attachment,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 from aitap.capture.dialects.chat_answer import ChatDecoder, part_text
 
-__all__ = ["OpenAIChat", "data_uri", "truthy"]
+__all__ = ["OpenAIChat", "audio_attachment", "data_uri", "truthy"]
 
 
 Raw = msgspec.Raw
@@ -73,10 +73,12 @@ class OpenAIChat:
         messages = parts.messages
         model = value_of(parts.model)
         max_tokens = as_int(value_of(parts.max_completion_tokens))
+        newest = newest_turn(messages, _message)
         facts = RequestFacts(
             model=model if isinstance(model, str) and model else _deployment(path),
             streaming=truthy(parts.stream),
-            newest=newest_turn(messages, _message),
+            newest=newest,
+            prefilled=None if newest else prefilled(messages, _message),
             system=_system(messages),
             has_tools=len(parts.tools) > len(b"[]") or len(parts.functions) > len(b"[]"),
             max_tokens=as_int(value_of(parts.max_tokens)) if max_tokens is None else max_tokens,
@@ -131,7 +133,8 @@ def _message(item: Raw) -> Message:
     role = message.get("role")
     content = message.get("content")
     if role in ("tool", "function"):
-        call_id = as_str(message.get("tool_call_id"))
+        # Functions, as they were before there were tools, have no ids: they are answered by name.
+        call_id = as_str(message.get("tool_call_id")) or as_str(message.get("name"))
         text = content if isinstance(content, str) else "".join(map(part_text, as_list(content)))
         # Cohere's results are documents, not text.
         size = len(text.encode()) if text or not content else len(msgspec.json.encode(content))
@@ -160,6 +163,13 @@ def data_uri(text: str | None) -> tuple[str | None, int | None, str | None]:
     return media, len(data) * 3 // 4 if head.endswith(";base64") else len(data), None
 
 
+def audio_attachment(part: dict[str, Any]) -> Attachment:
+    """A part ``input_audio``, which the two APIs have in common."""
+    audio = as_dict(part.get("input_audio"))
+    data = as_str(audio.get("data")) or ""
+    return Attachment(type="audio", media_type=as_str(audio.get("format")), bytes=len(data) * 3 // 4)
+
+
 def _attachment(part: dict[str, Any]) -> Attachment | None:
     match part.get("type"):
         case "image_url":
@@ -167,12 +177,11 @@ def _attachment(part: dict[str, Any]) -> Attachment | None:
             media, size, uri = data_uri(as_str(image) or as_str(as_dict(image).get("url")))
             return Attachment(type="image", media_type=media, bytes=size, uri=uri)
         case "input_audio":
-            audio = as_dict(part.get("input_audio"))
-            return Attachment(
-                type="audio",
-                media_type=as_str(audio.get("format")),
-                bytes=len(as_str(audio.get("data")) or "") * 3 // 4,
-            )
+            return audio_attachment(part)
+        case "image" | "video" | "audio" | "video_url" | "audio_url" as kind if part.get(kind):
+            given = part[kind]  # DashScope gives a video as a list of its pictures, too
+            media, size, uri = data_uri(as_str(given) or as_str(as_dict(given).get("url")))
+            return Attachment(type=kind.removesuffix("_url"), media_type=media, bytes=size, uri=uri)
         case "document_url":
             media, size, uri = data_uri(as_str(part.get("document_url")))
             return Attachment(type="file", media_type=media, bytes=size, uri=uri)

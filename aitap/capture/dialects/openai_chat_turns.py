@@ -66,6 +66,10 @@ def _part(item: Any) -> list[turns.Part]:
         case "input_audio":
             audio = as_dict(part.get("input_audio"))
             return [turns.blob("audio", as_str(audio.get("format")), as_str(audio.get("data")) or "")]
+        case "image" | "video" | "audio" | "video_url" | "audio_url" as kind if part.get(kind):
+            given = part[kind]
+            places = [as_str(place) or as_str(as_dict(place).get("url")) for place in as_list(given) or [given]]
+            return [turns.data_uri_blob(kind.removesuffix("_url"), place) for place in places]
         case "document_url":
             return [turns.data_uri_blob("file", as_str(part.get("document_url")))]
         case "file":

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from aitap.capture.dialects.chat_answer import ChatDecoder
     from aitap.capture.facts import RequestFacts
 
-__all__ = ["OpenAICompletions"]
+__all__ = ["OpenAICompletions", "is_gap"]
 
 _chat = OpenAIChat()
 _GAP = re.compile(r"<[|\uff5c]?(?:fim[_\u2581\W]|PRE>|SUF>)|\[SUFFIX\]|<fim_prefix>", re.IGNORECASE)
+
+
+def is_gap(prompt: str) -> bool:
+    """Whether a text has the marks of one in the midst of which is a gap."""
+    return _GAP.search(prompt) is not None
 
 
 class OpenAICompletions:
@@ -40,7 +45,7 @@ class OpenAICompletions:
         messages = [{"role": "user", "content": [{"type": "text", "text": text} for text in texts]}] if texts else []
         kept = {key: asked[key] for key in ("model", "stream", "max_tokens", "user", "metadata") if asked.get(key)}
         facts = _chat.request(msgspec.json.encode({**kept, "messages": messages}), path)
-        if asked.get("suffix") or any(_GAP.search(text) for text in texts):
+        if asked.get("suffix") or any(map(is_gap, texts)):
             facts.body_ids["suffix"] = "given"
         return facts
 

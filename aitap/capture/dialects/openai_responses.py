@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.openai_chat import data_uri, truthy
+from aitap.capture.dialects.openai_chat import audio_attachment, data_uri, truthy
 from aitap.capture.dialects.openai_responses_turns import item_turns
 from aitap.capture.facts import (
     Attachment,
@@ -46,6 +46,7 @@ class _Body(msgspec.Struct):
     max_output_tokens: Raw = _NONE
     previous_response_id: Raw = _NONE
     prompt_cache_key: Raw = _NONE
+    conversation: Raw = _NONE
     text: Raw = _NONE
     generate: Raw = _NONE
     client_metadata: Raw = _NONE
@@ -96,6 +97,13 @@ class OpenAIResponses:
         )
         if key := as_str(value_of(parts.prompt_cache_key)):
             facts.body_ids["prompt_cache_key"] = key
+        if b'"mcp"' in bytes(parts.tools):
+            for tool in map(as_dict, as_list(value_of(parts.tools))):
+                if (label := as_str(tool.get("server_label"))) and (url := as_str(tool.get("server_url"))):
+                    facts.servers[label] = url
+        conversation = value_of(parts.conversation)
+        if kept := as_str(conversation) or as_str(as_dict(conversation).get("id")):
+            facts.body_ids["conversation"] = kept
         for name in ("client_metadata", "metadata"):
             for key, item in as_dict(value_of(getattr(parts, name))).items():
                 if isinstance(item, str):
@@ -172,6 +180,8 @@ def _message(raw: Raw) -> Message:
                 found.attachments.append(
                     Attachment(type="image", media_type=media, bytes=size, uri=uri or as_str(part.get("file_id")))
                 )
+            case "input_audio":
+                found.attachments.append(audio_attachment(part))
             case "input_file":
                 media, size, uri = data_uri(as_str(part.get("file_data")))
                 uri = uri or as_str(part.get("file_url")) or as_str(part.get("file_id"))

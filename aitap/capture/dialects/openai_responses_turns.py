@@ -77,6 +77,7 @@ def _part(part: dict[str, Any]) -> list[turns.Part]:
         case "refusal":
             return turns.text(part.get("refusal"))
         case "input_audio" | "output_audio" | "audio":
+            part = as_dict(part.get("input_audio")) or part
             data = as_str(part.get("audio")) or as_str(part.get("data"))
             return turns.text(part.get("transcript")) or [turns.blob("audio", as_str(part.get("format")), data)]
         case "input_image":

@@ -49,6 +49,8 @@ def chat_usage(counters: dict[str, Any], *, partial: bool) -> UsageFact | None:
     cached = _most(
         *(details.get(name) for name in ("cached_tokens", "cache_read_input_tokens")),
         *(counters.get(name) for name in ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")),
+        # Mistral has two places more for the same.
+        *(counters.get("num_cached_tokens"), as_dict(counters.get("prompt_token_details")).get("cached_tokens")),
     )
     written = _most(*(place.get(name) for place in (details, counters) for name in _WRITTEN))
     reasoning = as_dict(counters.get(f"{completion}_details")).get("reasoning_tokens", counters.get("reasoning_tokens"))

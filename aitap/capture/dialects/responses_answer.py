@@ -67,7 +67,9 @@ class _Output(msgspec.Struct):
     server_label: Raw = _NONE
     server_url: Raw = _NONE
     output: Raw = _NONE
+    outputs: Raw = _NONE
     result: Raw = _NONE
+    results: Raw = _NONE
     error: Raw = _NONE
     status: Raw = _NONE
     role: Raw = _NONE
@@ -241,7 +243,16 @@ _KINDS: dict[str, ToolKind] = {
 def _result(item: _Output, call_id: str) -> ToolResult:
     """What came of a tool that the provider ran, where that is an item of its own."""
     failed = as_str(value_of(item.status)) in ("failed", "incomplete")
-    return ToolResult(call_id=call_id, status="error" if failed else "ok", size=len(item.output or item.result))
+    return ToolResult(call_id=call_id, status="error" if failed else "ok", size=_size(item))
+
+
+def _size(item: _Output) -> int | None:
+    """Bytes of what a tool gave back; None where the item does not hold it."""
+    for raw in (item.output, item.outputs, item.results, item.result):
+        if raw and bytes(raw) != b"null":
+            text = as_str(value_of(raw))
+            return len(raw) if text is None else len(text.encode("utf-8", "replace"))
+    return None
 
 
 def _tool(item: _Output) -> ToolFact:
@@ -262,7 +273,7 @@ def _tool(item: _Output) -> ToolFact:
     result = None
     if item.type in _SERVER_RUN and status in ("completed", "failed", None):
         failed = status == "failed" or bool(error)
-        result = ToolResult(call_id=call_id or "", status="error" if failed else "ok", size=len(item.output))
+        result = ToolResult(call_id=call_id or "", status="error" if failed else "ok", size=_size(item))
     return ToolFact(
         tool=as_str(value_of(item.name)) or item.type.removesuffix("_call"),
         input=_input(item),

@@ -14,7 +14,8 @@ Promises:
 
 Where we differ from a browser, on purpose: a last block without its blank line is given by
 :meth:`SSEParser.finish` (servers do end streams so, and clients read them); ``id`` and ``retry``
-are of no use to a recorder.
+are of no use to a recorder. Servers of llama.cpp say what went wrong in a field ``error``, which to
+a browser is nothing: here it is the data of an event of that type. So is a block that is a bare JSON object.
 """
 
 from __future__ import annotations
@@ -128,6 +129,10 @@ def _parse(block: bytes) -> Event | None:
             data.append(value.removeprefix(b" "))
         elif name == b"event":
             kind = value.removeprefix(b" ")
+        elif name == b"error":
+            kind = name
+            data.append(value.removeprefix(b" "))
     if not data:
-        return None
+        # Google's front ends break a stream off with a bare JSON object, which its own libraries read.
+        return (kind or b"message", block) if block.startswith(b"{") else None
     return kind or b"message", data[0] if len(data) == 1 else b"\n".join(data)

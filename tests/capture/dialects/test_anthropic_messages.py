@@ -10,7 +10,19 @@ import pytest
 from aitap.capture.dialects.anthropic_answer import MessageDecoder
 from aitap.capture.facts import Attachment, ErrorFact, ResponseFacts, ThoughtFact
 from aitap.record import ToolResult
-from tests.capture.making import MESSAGES, ask, by_blocks, dump, message_events, read, read_bytes, read_document, user
+from tests.capture.making import (
+    MESSAGES,
+    ask,
+    by_blocks,
+    dump,
+    message_events,
+    read,
+    read_bytes,
+    read_document,
+    record,
+    sse,
+    user,
+)
 
 
 def text(*parts: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -113,6 +125,52 @@ def test_attachments_are_noted_by_kind_size_and_place_and_not_kept() -> None:
     assert turn.texts == ["look"]
 
 
+def test_files_for_a_container_and_found_pages_are_attachments_and_plain_text_is_as_long_as_it_is() -> None:
+    """Anthropic, "Files API", "Search results", "PDF support"."""
+    content = [
+        {"type": "container_upload", "file_id": "file_1"},
+        {"type": "search_result", "source": "https://example.com/a", "title": "A", "content": []},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "zw\u00f6lf"}},
+        {"type": "text", "text": "look"},
+    ]
+    (turn,) = ask(MESSAGES, messages=[user(content)]).newest
+    assert turn.attachments == [
+        Attachment("container_upload", uri="file_1"),
+        Attachment("search_result", uri="https://example.com/a"),
+        Attachment("document", "text/plain", 6),
+    ]
+
+
+def test_to_fill_the_cache_alone_is_no_conversation() -> None:
+    """Anthropic, "Prompt caching": with ``max_tokens`` 0 nothing is generated."""
+    body = {"model": "m", "max_tokens": 0, "messages": [user("a long document")]}
+    found = record(MESSAGES, body, dump(message(stop_reason="max_tokens")), content_type="application/json")
+    assert (found.purpose, found.metadata["purpose_reason"], found.user_prompts) == ("auxiliary", "prewarm", [])
+    assert found.outcome == "completed"
+    assert len(found.token_usages) == 1
+
+
+def test_to_have_a_conversation_summarized_is_no_conversation_and_costs_what_it_did() -> None:
+    """Anthropic, "Compaction on demand": the sums on top are zero."""
+    iterations = [{"type": "compaction", "input_tokens": 900, "output_tokens": 80}]
+    usage = {"input_tokens": 0, "output_tokens": 0, "iterations": iterations}
+    answer = message({"type": "compaction", "content": "We did."}, stop_reason="compaction", usage=usage)
+    body = {"model": "m", "compaction": {"type": "summarize"}, "messages": [user("go")]}
+    found = record(MESSAGES, body, dump(answer), content_type="application/json")
+    assert (found.purpose, found.metadata["purpose_reason"], found.user_prompts) == ("auxiliary", "compaction", [])
+    assert (found.token_usages[0].input_tokens, found.token_usages[0].output_tokens) == (900, 80)
+    assert record(MESSAGES, {**body, "compaction": None}).purpose == "conversation"
+
+
+def test_claude_code_tells_of_a_subagent_in_its_accounting_line_too() -> None:
+    accounting = "x-anthropic-billing-header: cc_version=2.1.100; cc_is_subagent=true;"
+    system = [{"type": "text", "text": accounting}, {"type": "text", "text": "You search."}]
+    body = {"model": "m", "system": system, "messages": [user("find it")]}
+    found = record(MESSAGES, body, headers={"user-agent": "claude-cli/2.1.100 (external, cli)"})
+    assert found.lineage.is_subagent
+    assert found.user_prompts[0].metadata["author"] == "agent"
+
+
 def test_ids_of_the_body_are_read() -> None:
     facts = ask(MESSAGES, metadata={"user_id": "u_1"}, diagnostics={"previous_message_id": "msg_0"})
     assert facts.body_ids == {"metadata.user_id": "u_1", "diagnostics.previous_message_id": "msg_0"}
@@ -202,6 +260,94 @@ def test_a_whole_stream_says_id_model_stop_reason_and_that_it_is_whole() -> None
 def test_a_refusal_is_a_whole_answer_with_its_stop_reason() -> None:
     facts = read(MESSAGES, message_events([text("I can't")], stop="refusal"))
     assert (facts.stop_reason, facts.complete) == ("refusal", True)
+
+
+def test_what_a_refusal_was_about_is_known() -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": "long words"}
+    events = message_events([text("I can't")], stop="refusal")
+    events[-2]["delta"]["stop_details"] = details
+    streamed = record(MESSAGES, {}, sse(MESSAGES, events))
+    document = message(stop_reason="refusal", stop_details=details)
+    whole = record(MESSAGES, {}, dump(document), content_type="application/json")
+    for found in (streamed, whole):
+        assert (found.stop_reason, found.outcome) == ("refusal", "completed")
+        assert found.metadata["stop_category"] == "cyber"
+
+
+def test_a_refused_request_that_another_model_answers_is_that_models() -> None:
+    """Anthropic, "Refusals and fallback": the sums are of the attempt that was served, the start of another one's."""
+    start = {"input_tokens": 40, "output_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 30}}
+    iterations = [
+        {"type": "message", "model": "claude-test-1", "input_tokens": 40, "output_tokens": 3},
+        {
+            "type": "fallback_message",
+            "model": "claude-other-1",
+            "input_tokens": 12,
+            "output_tokens": 5,
+            "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 0},
+        },
+    ]
+    end = {"input_tokens": 12, "output_tokens": 5, "cache_creation_input_tokens": 30, "iterations": iterations}
+    hop = {
+        "type": "fallback",
+        "from": {"model": "claude-test-1"},
+        "to": {"model": "claude-other-1"},
+        "trigger": {"type": "refusal", "category": "cyber"},
+    }
+    facts = read(MESSAGES, message_events([text("I"), (hop, []), text("So")], usage=start, delta_usage=end))
+    assert (facts.model, facts.complete, facts.tools) == ("claude-other-1", True, [])
+    usage = facts.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens, usage.cache_write_input_tokens) == (12, 5, 30)
+    assert usage.extra["cache_ephemeral_5m_input"] == 30
+    assert usage.extra["cache_ephemeral_1h_input"] == 0
+    assert usage.extra["iterations.message.model"] == "claude-test-1"
+    assert usage.extra["iterations.message.output_tokens"] == 3
+    whole = read_document(MESSAGES, message(hop, model="claude-other-1", usage={**start, **end}))
+    assert (whole.model, whole.usage) == (facts.model, facts.usage)
+
+
+@pytest.mark.parametrize(
+    ("output", "category", "kind"),
+    [(0, "cyber", "unbilled"), (0, None, "unbilled"), (0, "bio", "message"), (3, "cyber", "message")],
+)
+def test_an_attempt_that_was_refused_at_once_is_billed_by_what_it_was_about(
+    output: int, category: str | None, kind: str
+) -> None:
+    iterations = [
+        {"type": "message", "model": "claude-test-1", "input_tokens": 40, "output_tokens": output},
+        {"type": "message", "model": "claude-other-1", "input_tokens": 5, "output_tokens": 1},
+        {"type": "fallback_message", "model": "claude-other-1", "input_tokens": 12, "output_tokens": 5},
+    ]
+    end = {"input_tokens": 17, "output_tokens": 6, "iterations": iterations}
+    trigger = {"type": "refusal", "category": category}
+    hop = {
+        "type": "fallback",
+        "from": {"model": "claude-test-1"},
+        "to": {"model": "claude-other-1"},
+        "trigger": trigger,
+    }
+    usage = read(MESSAGES, message_events([(hop, []), text("So")], delta_usage=end)).usage
+    assert usage is not None
+    assert {path.split(".")[1] for path in usage.extra} == {kind, "fallback_message"}
+    assert usage.extra[f"iterations.{kind}.input_tokens"] == 40
+
+
+@pytest.mark.parametrize(("category", "unbilled"), [("cyber", True), (None, True), ("frontier_llm", None)])
+def test_a_request_that_was_refused_at_once_is_not_billed(category: str | None, unbilled: bool | None) -> None:
+    events = message_events([], stop="refusal", delta_usage={"output_tokens": 0})
+    events[-2]["delta"]["stop_details"] = {"type": "refusal", "category": category}
+    usage = read(MESSAGES, events).usage
+    assert usage is not None
+    assert usage.extra.get("refused_at_once") is unbilled
+    assert "refused_at_once" not in usage_of(message_events([text("I")], stop="refusal"))
+
+
+def usage_of(events: list[dict[str, Any]]) -> dict[str, Any]:
+    usage = read(MESSAGES, events).usage
+    assert usage is not None
+    return usage.extra
 
 
 def test_what_a_compaction_cost_is_billed_and_what_an_adviser_cost_stands_beside() -> None:
@@ -325,6 +471,57 @@ def test_a_tool_the_provider_runs_says_how_it_went(result: dict[str, Any], statu
     assert tool.result is not None
     assert (tool.result.status, tool.result.call_id) == (status, "srvtoolu_1")
     assert tool.result.size > 0
+
+
+def test_why_a_tool_of_the_provider_failed_is_told_by_its_code() -> None:
+    error = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
+    result = {"type": "web_search_tool_result", "tool_use_id": "s_1", "content": error}
+    blocks = [call("s_1", "web_search", "{}", type="server_tool_use"), (result, [])]
+    (tool,) = read(MESSAGES, message_events(blocks)).tools
+    assert tool.error == "max_uses_exceeded"
+
+
+def test_a_call_that_running_code_makes_names_it() -> None:
+    """Anthropic, "Programmatic tool calling"."""
+    caller = {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}
+    by_code, by_model = read(
+        MESSAGES,
+        message_events([call("t_1", "sql", "{}", caller=caller), call("t_2", "sql", "{}", caller={"type": "direct"})]),
+    ).tools
+    assert (by_code.kind, by_code.metadata, by_model.metadata) == ("function", {"caller": "srvtoolu_1"}, {})
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_result_that_comes_with_a_later_answer_completes_the_earlier_call(streamed: bool) -> None:
+    """Code that waits for a tool of the client's, a turn that was paused: their result opens the next answer."""
+    content = {"type": "code_execution_result", "stdout": "2", "return_code": 0}
+    result = {"type": "code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+    answer = sse(MESSAGES, message_events([(result, []), text("2")])) if streamed else dump(message(result))
+    asked = [user("go"), {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}]
+    kind = "text/event-stream" if streamed else "application/json"
+    found = record(MESSAGES, {"messages": asked}, answer, content_type=kind)
+    (late,) = found.lineage.tool_results
+    assert (late.call_id, late.status, late.size) == ("srvtoolu_1", "ok", len(dump(content)))
+    assert (found.tool_usages, found.user_prompts) == ([], [])
+
+
+def test_the_address_of_an_mcp_server_is_the_one_that_was_asked_for() -> None:
+    """Anthropic, "MCP connector": the request says it, the answer only the name."""
+    servers = [
+        {
+            "type": "url",
+            "name": "docs",
+            "url": "https://u:p@mcp.example.com/sse?key=k",
+            "authorization_token": "secret",
+        },
+        {"type": "url", "name": 5, "url": "https://example.com"},
+        "odd",
+    ]
+    blocks = [call(name, "find", "{}", type="mcp_tool_use", server_name=name) for name in ("docs", "other")]
+    answer = sse(MESSAGES, message_events(blocks))
+    found = record(MESSAGES, {"mcp_servers": servers, "messages": [user("go")]}, answer)
+    assert [tool.server_url for tool in found.tool_usages] == ["https://mcp.example.com/sse", None]
+    assert "secret" not in str(found)
 
 
 def test_an_mcp_call_names_its_server() -> None:

@@ -160,6 +160,15 @@ def test_a_prompt_router_says_which_model_answered() -> None:
     assert streamed.response_model == "amazon.nova-test-v1:0"
 
 
+def test_what_else_the_price_depends_on_stands_with_the_tokens() -> None:
+    """Amazon, "Service tiers", "Latency-optimized inference"."""
+    served = {"serviceTier": {"type": "priority"}, "performanceConfig": {"latency": "optimized"}}
+    events = [("messageStop", {"stopReason": "end_turn"}), ("metadata", {"usage": USAGE, **served})]
+    for found in (converse(ASK, answer({"text": "hi"}, **served)), stream(frames(events))):
+        metadata = usage(found)[1]
+        assert (metadata["serviceTier"], metadata["speed"]) == ("priority", "optimized")
+
+
 def test_a_tool_that_ran_at_the_provider_comes_with_its_result() -> None:
     call = {"toolUseId": "s1", "name": "nova_grounding", "type": "server_tool_use", "input": {"q": "x"}}
     result = {"toolUseId": "s1", "status": "error", "content": [{"text": "timed out"}]}

@@ -339,3 +339,15 @@ def test_a_chunk_that_is_none_costs_only_itself(payload: bytes) -> None:
     frames = chunks(message_events())
     record = stream(ASK, [*frames[:1], *odd, *frames[1:]])
     assert facts(record) == (MODEL, "end_turn", [(11, 7)], ["Say hi"], "completed")
+
+
+def test_the_tier_that_served_an_answer_stands_with_its_tokens() -> None:
+    """Amazon, "InvokeModel": response headers."""
+    model, body, answer, _ = COUNTED_IN_HEADERS["mistral"]
+    headers = {
+        "x-amzn-bedrock-input-token-count": "11",
+        "x-amzn-bedrock-service-tier": "flex",
+        "x-amzn-bedrock-performanceconfig-latency": "x" * 100,
+    }
+    [usage] = invoke(body, answer, model=model, response_headers=headers).token_usages
+    assert (usage.metadata.get("serviceTier"), usage.metadata.get("speed")) == ("flex", None)

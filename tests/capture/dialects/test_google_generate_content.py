@@ -361,6 +361,18 @@ def test_searches_and_pages_that_only_the_sources_tell_of_are_server_tools() -> 
     ]
 
 
+def test_places_and_files_that_were_found_tell_of_their_search() -> None:
+    sources = [{"maps": {"uri": "u"}}, {"maps": {"uri": "v"}}, {"retrievedContext": {"text": "t"}}, {"web": {}}]
+    last = chunk("Here", finish="STOP")
+    last["candidates"][0]["groundingMetadata"] = {"groundingChunks": sources}
+    assert [(tool.tool, tool.input, tool.kind) for tool in streamed(last).tools] == [
+        ("google_maps", "", "server"),
+        ("file_search", "", "server"),
+    ]
+    last["candidates"][0]["groundingMetadata"]["retrievalQueries"] = ["q"]
+    assert [tool.tool for tool in streamed(last).tools] == ["retrieval", "google_maps"]
+
+
 def test_a_search_that_is_shown_as_a_call_counts_once() -> None:
     asked = {"toolCall": {"id": "t1", "toolType": "GOOGLE_SEARCH_WEB", "args": {"queries": ["weather"]}}}
     gave = {"toolResponse": {"id": "t1", "toolType": "GOOGLE_SEARCH_WEB", "response": {"a": 1}}}

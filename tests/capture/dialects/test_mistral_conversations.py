@@ -132,3 +132,12 @@ def test_an_odd_member_never_raises(place: int, odd: Any, data: st.DataObject) -
     events = [*STREAM[:place], {**event, data.draw(st.sampled_from(sorted(event))): odd}, *STREAM[place + 1 :]]
     body = b"".join(b"data: %s\n\n" % dump(event) for event in events)
     ended(exchange(HOST, PATH, {**ASK, "inputs": odd, "completion_args": odd, "tools": odd}, body, EVENTS))
+
+
+def test_what_came_from_a_cache_is_taken_out_of_the_input() -> None:
+    counters = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}
+    for cached in ({"prompt_tokens_details": {"cached_tokens": 64}}, {"num_cached_tokens": 64}):
+        answer = dump({"conversation_id": "conv_1", "outputs": [], "usage": {**counters, **cached}})
+        record = exchange("api.mistral.ai", "/v1/conversations", {"model": "m", "inputs": "hi"}, answer)
+        [usage] = record.token_usages
+        assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (36, 64, 5)

@@ -141,3 +141,10 @@ def test_an_odd_line_costs_only_itself(line: bytes) -> None:
     wire = b"\n".join([line, *(dump(item) for item in STREAM)])
     record = exchange("ollama.com", "/api/chat", ASK, wire, LINES)
     assert (record.outcome, len(record.tool_usages)) == ("completed", 2)
+
+
+@pytest.mark.parametrize("asked", [{"suffix": "return x"}, {"prompt": "<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>"}])
+def test_filling_in_a_gap_is_no_conversation(asked: dict[str, str]) -> None:
+    """Editors ask for it while somebody types."""
+    record = exchange("ollama.com", "/api/generate", {"model": "m", "prompt": "def f(", "stream": False, **asked})
+    assert (record.purpose, record.metadata["purpose_reason"], record.user_prompts) == ("auxiliary", "completion", [])

@@ -88,6 +88,7 @@ def test_the_newest_turn_is_all_after_the_last_assistant_message() -> None:
 
 
 def test_tool_results_are_read_with_their_size_and_no_status() -> None:
+    """Those of functions, which came before tools, name the function, for calls had no ids."""
     messages = [
         {"role": "assistant", "tool_calls": [{"id": "call_1"}]},
         {"role": "tool", "tool_call_id": "call_1", "content": "h\u00e9"},
@@ -99,6 +100,7 @@ def test_tool_results_are_read_with_their_size_and_no_status() -> None:
     assert [result for item in newest for result in item.results] == [
         ToolResult(call_id="call_1", status=None, size=3),
         ToolResult(call_id="call_2", status=None, size=2),
+        ToolResult(call_id="old", status=None, size=1),
     ]
 
 
@@ -402,7 +404,7 @@ def test_an_error_in_a_stream_ends_the_answer_and_what_was_read_stays() -> None:
 
 
 def test_an_event_named_error_is_an_error_whatever_is_in_it() -> None:
-    for data, words in ((b'{"message":"No"}', "No"), (b"no JSON", "the provider reported an error")):
+    for data, words in ((b'{"message":"No"}', "No"), (b"no JSON", "no JSON"), (b" ", "the provider reported an error")):
         decoder = ChatDecoder()
         decoder.event(b"error", data, 1.0)
         error = decoder.facts().error

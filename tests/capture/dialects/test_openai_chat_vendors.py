@@ -117,6 +117,16 @@ USAGES = {
         {"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36, "prompt_tokens_details": None},
         (36, 5, 64, 0),
     ),
+    "cached_under_mistrals_name": (
+        {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
+        {"num_cached_tokens": 64},
+        (36, 5, 64, 0),
+    ),
+    "cached_under_mistrals_other_name": (
+        {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
+        {"prompt_token_details": {"cached_tokens": 64}},
+        (36, 5, 64, 0),
+    ),
     "newer_names": (
         {"input_tokens": 9, "output_tokens": 3},
         {"input_tokens_details": {"cached_tokens": 4}},
@@ -254,6 +264,98 @@ def test_an_odd_member_of_a_chunk_costs_only_itself(data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("error", "server_error"),
+        ("network_error", "server_error"),
+        ("insufficient_system_resource", "overloaded"),
+        ("content_filter", None),
+        ("length", None),
+    ],
+)
+def test_a_reason_to_finish_may_be_a_failure_of_the_provider(reason: str, kind: str | None) -> None:
+    wire = sse(CHAT, chat_events([{"content": "Hi"}], finish=reason))
+    body = {"model": "m", "stream": True, "messages": [user("Say hi")]}
+    record = exchange("api.deepseek.com", "/v1/chat/completions", body, wire, "text/event-stream")
+    assert (record.outcome, record.error_type) == ("failed" if kind else "completed", kind)
+    assert record.stop_reason == reason
+
+
+def test_the_providers_own_words_win_over_a_reason_to_finish() -> None:
+    last = {"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "no", "code": 429}}
+    facts = read(CHAT, [*chat_events([{"content": "Hi"}])[:2], {"id": "c", "choices": [last]}])
+    assert facts.error is not None
+    assert facts.error.message == "no"
+
+
+@pytest.mark.parametrize("mark", ["prefix", "partial"])
+def test_the_beginning_of_an_answer_that_a_client_gives_is_no_answer(mark: str) -> None:
+    """The newest turn is what it is to answer."""
+    messages = [user("old"), {"role": "assistant", "content": "x"}, user("Say hi")]
+    begun = {"role": "assistant", "content": "Hi, ", mark: True}
+    body = {"model": "m", "messages": [*messages, begun]}
+    record = exchange("api.mistral.ai", "/v1/chat/completions", body, headers={"agent-session-id": "20261120_1"})
+    assert [prompt.prompt for prompt in record.user_prompts] == ["Say hi"]
+
+
+@pytest.mark.parametrize(
+    ("part", "noted"),
+    [
+        (
+            {"type": "video_url", "video_url": {"url": "https://x.test/a.mp4"}},
+            {"type": "video", "uri": "https://x.test/a.mp4"},
+        ),
+        (
+            {"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,AAAA"}},
+            {"type": "audio", "media_type": "audio/wav", "bytes": 3},
+        ),
+        (
+            {"type": "image", "image": "data:image/png;base64,AAAA"},
+            {"type": "image", "media_type": "image/png", "bytes": 3},
+        ),
+        ({"type": "video", "video": ["https://x.test/1.jpg", "https://x.test/2.jpg"]}, {"type": "video"}),
+    ],
+)
+def test_films_sounds_and_pictures_of_other_vendors_are_noted(part: dict[str, Any], noted: dict[str, Any]) -> None:
+    body = {"model": "m", "messages": [user([part, {"type": "text", "text": "What is it?"}])]}
+    record = exchange("dashscope.aliyuncs.com", "/compatible-mode/v1/chat/completions", body)
+    assert record.user_prompts[0].metadata == {"attachments": [noted]}
+
+
+def test_pieces_of_calls_without_an_index_belong_where_their_id_says() -> None:
+    def piece(call_id: str, **function: str) -> dict[str, Any]:
+        return {"tool_calls": [{"id": call_id, "function": function}]}
+
+    begun = [piece("a", name="read", arguments=""), piece("b", name="list", arguments="")]
+    facts = read(
+        CHAT,
+        chat_events([*begun, piece("a", arguments='{"x":'), piece("b", arguments="{}"), piece("a", arguments="1}")]),
+    )
+    assert [(tool.call_id, tool.tool, tool.input) for tool in facts.tools] == [
+        ("a", "read", '{"x":1}'),
+        ("b", "list", "{}"),
+    ]
+
+
+@pytest.mark.parametrize("choice", [{"message": {"role": "assistant", "content": "Hi"}}, {"text": "Hi"}])
+def test_a_document_that_says_no_reason_to_finish_is_whole(choice: dict[str, Any]) -> None:
+    document = dump({"id": "c", "choices": [{"index": 0, **choice}]})
+    record = exchange("api.openai.com", "/v1/chat/completions", {"model": "m", "messages": [user("Say hi")]}, document)
+    assert (record.outcome, record.token_usages) == ("completed", [])
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_what_llama_cpp_says_went_wrong_is_heard(cut: int) -> None:
+    """It has a field of its own in the event stream."""
+    wire = b"".join(b"data: %s\n\n" % dump(event) for event in chat_events([{"content": "Hi"}])[:2])
+    wire += b'error: {"code":500,"message":"no","type":"server_error"}\n\n'
+    body = {"model": "m", "stream": True, "messages": [user("Say hi")]}
+    pieces = [wire[:-cut], wire[-cut:]]
+    record = exchange("router.huggingface.co", "/v1/chat/completions", body, pieces, "text/event-stream")
+    assert (record.outcome, record.error_type, record.error_message) == ("failed", "server_error", "no")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"code": 1214, "msg": "no", "success": False},
@@ -266,3 +368,26 @@ def test_an_error_is_told_in_the_vendors_words_whatever_their_name(body: dict[st
     ask = {"model": "m", "messages": [user("Say hi")]}
     record = exchange("api.z.ai", "/api/paas/v4/chat/completions", ask, dump(body), status=400)
     assert (record.outcome, record.error_type, record.error_message) == ("failed", "bad_request", "no")
+
+
+def test_what_a_validation_found_is_told_as_it_is() -> None:
+    found = [{"type": "missing", "loc": ["body", "model"], "msg": "Field required"}]
+    for body in ({"object": "error", "message": {"detail": found}}, {"error": {"detail": found}}):
+        record = exchange("api.mistral.ai", "/v1/chat/completions", {"model": "m"}, dump(body), status=422)
+        assert "Field required" in (record.error_message or "")
+
+
+def test_a_call_that_is_no_list_of_calls_is_one() -> None:
+    call = {"index": 0, "id": "0", "type": "function", "function": {"name": "read", "arguments": '{"a":1}'}}
+    [tool] = read(CHAT, chat_events([{"role": "assistant", "tool_calls": call}], finish="tool_calls")).tools
+    assert (tool.tool, tool.input) == ("read", '{"a":1}')
+
+
+def test_a_choice_that_never_finished_is_no_clean_end_whichever_came_first() -> None:
+    def chunk(index: int, text: str, reason: str | None = None) -> dict[str, Any]:
+        return {"id": "c", "choices": [{"index": index, "delta": {"content": text}, "finish_reason": reason}]}
+
+    wire = [b"data: %s\n\n" % dump(event) for event in (chunk(1, "a"), chunk(0, "b"), chunk(1, "", "stop"))]
+    body = {"model": "m", "stream": True, "n": 2, "messages": [user("Say hi")]}
+    record = exchange("api.openai.com", "/v1/chat/completions", body, wire, "text/event-stream")
+    assert (record.outcome, record.stop_reason) == ("failed", "stop")

@@ -11,7 +11,10 @@ import pytest
 from aitap.capture.dialects.responses_answer import ResponsesDecoder
 from aitap.capture.facts import Attachment, ErrorFact, ThoughtFact, UsageFact
 from aitap.record import ToolResult
-from tests.capture.making import RESPONSES, ask, by_blocks, read, read_document, response_events, user
+from tests.capture.framing import exchange
+from tests.capture.making import RESPONSES, ask, by_blocks, read, read_document, response_events, sse, user
+
+EVENTS = "text/event-stream"
 
 ANSWER = {"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "So"}]}
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "read", "arguments": '{"a":  1}'}
@@ -131,6 +134,7 @@ def test_attachments_are_noted_by_kind_size_and_place_and_not_kept() -> None:
         {"type": "input_image", "file_id": "file-1"},
         {"type": "input_file", "file_data": f"data:application/pdf;base64,{data}"},
         {"type": "input_file", "file_url": "https://example.com/a.pdf"},
+        {"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}},
         {"type": "input_text", "text": "look"},
     ]
     (turn,) = ask(RESPONSES, input=[user(content)]).newest
@@ -139,6 +143,7 @@ def test_attachments_are_noted_by_kind_size_and_place_and_not_kept() -> None:
         Attachment("image", uri="file-1"),
         Attachment("file", "application/pdf", 300),
         Attachment("file", uri="https://example.com/a.pdf"),
+        Attachment("audio", "mp3", 300),
     ]
     assert turn.texts == ["look"]
 
@@ -246,6 +251,8 @@ def test_done_items_without_or_with_odd_indexes_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("event", "fact"),
     [
+        ({"type": "error", "status": 503, "error": {"message": "No"}}, ErrorFact("No", "503")),
+        ({"type": "error", "status": 429, "error": {"type": "t", "message": "No"}}, ErrorFact("No", "t")),
         (
             {"type": "error", "code": "rate_limit_exceeded", "message": "Slow", "param": None},
             ErrorFact("Slow", "rate_limit_exceeded"),
@@ -437,6 +444,45 @@ def test_the_tier_of_service_stands_with_the_tokens_that_it_prices() -> None:
     assert found.extra["service_tier"] == "priority"
 
 
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ({"output": "h\u00e9"}, 3),
+        ({"outputs": [{"type": "logs", "logs": "1"}]}, 28),
+        ({"result": "AAAABBBB"}, 8),
+        ({"results": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_size_of_a_result_is_that_of_what_is_there(told: dict[str, Any], size: int | None) -> None:
+    """A search, whose results are not on the wire, did not give back nothing."""
+    call = {"type": "code_interpreter_call", "id": "ci", "status": "completed", "code": "print(1)"}
+    [tool] = read(RESPONSES, response_events([{**call, **told}])).tools
+    assert tool.result is not None
+    assert (tool.result.status, tool.result.size) == ("ok", size)
+
+
+def test_the_server_of_an_mcp_call_is_told_by_the_request() -> None:
+    tool = {"type": "mcp", "server_label": "gh", "server_url": "https://me:pw@mcp.example.com/x?key=1"}
+    call = {"type": "mcp_call", "id": "m", "name": "search", "arguments": "{}", "server_label": "gh", "output": "x"}
+    body = {"model": "m", "input": "hi", "stream": True, "tools": [tool, {"type": "web_search"}, 5]}
+    record = exchange("api.openai.com", "/v1/responses", body, sse(RESPONSES, response_events([call])), EVENTS)
+    assert (record.tool_usages[0].server_url, record.tool_usages[0].kind) == ("https://mcp.example.com/x", "mcp")
+
+
+@pytest.mark.parametrize("given", ["conv_1", {"id": "conv_1"}])
+def test_a_conversation_that_the_provider_keeps_is_a_session(given: Any) -> None:
+    body = {"model": "m", "input": "hi", "conversation": given}
+    record = exchange("api.openai.com", "/v1/responses", body, headers={"user-agent": "OpenAI/Python 2.54.0"})
+    assert record.client_session_id == "conv_1"
+
+
+def test_the_model_of_a_stored_prompt_is_told_by_the_answer() -> None:
+    body = {"prompt": {"id": "pmpt_1", "variables": {"city": "Bonn"}}, "stream": True}
+    record = exchange("api.openai.com", "/v1/responses", body, sse(RESPONSES, response_events()), EVENTS)
+    assert (record.model, record.response_model) == ("gpt-test-1-2026-01-01", "gpt-test-1-2026-01-01")
+
+
 def test_a_program_and_its_result_are_one_call_of_the_provider() -> None:
     items = [
         {"type": "program", "id": "p1", "call_id": "c1", "code": "await tools.read()", "fingerprint": "x"},
@@ -451,7 +497,7 @@ def test_a_program_and_its_result_are_one_call_of_the_provider() -> None:
         "c1",
     )
     assert program.result is not None
-    assert (program.result.status, program.result.size) == ("ok", 6)
+    assert (program.result.status, program.result.size) == ("ok", 4)
     assert (call.tool, call.result) == ("read", None)
 
 

@@ -14,7 +14,7 @@ from tests.capture.making import cut, cuts
 _LINES = [
     *(b"data: a", b"data:b", b"data", b"data:", b"data:  two blanks", b"data: x:y", b'data: {"k": 1}'),
     *(b"event: kind", b"event:kind", b"event", b"event:", b"event: one", b": comment", b":", b"id: 1", b"retry: 5"),
-    *(b"datax: no", b" data: no", b"", b"\xff\x00", b"Data: no"),
+    *(b"datax: no", b" data: no", b"", b"\xff\x00", b"Data: no", b'{"error":', b' {"code": 503}', b"}", b"error: no"),
 ]
 
 streams = st.builds(
@@ -26,18 +26,27 @@ streams = st.builds(
 
 
 def reference(stream: bytes) -> list[Event]:
-    """The WHATWG rules (HTML, 9.2.6), line by line; an event that the end of the stream cuts off is given, too."""
+    """The WHATWG rules (HTML, 9.2.6), line by line; an event that the end of the stream cuts off is given, too.
+
+    A block without data that begins with a brace is an object that somebody did not put into an event.
+    """
     events, kind, data = [], b"", None
+    block: list[bytes] = []
     for line in [*re.split(rb"\r\n|\r|\n", stream.removeprefix(b"\xef\xbb\xbf")), b""]:
         if line == b"":
             if data is not None:
                 events.append((kind or b"message", data))
-            kind, data = b"", None
+            elif block and block[0].startswith(b"{"):
+                events.append((kind or b"message", b"\n".join(block)))
+            kind, data, block = b"", None, []
             continue
+        block.append(line)
         name, _, value = line.partition(b":")
         value = value[1:] if value.startswith(b" ") else value
         if name == b"event":
             kind = value
+        elif name == b"error":
+            kind, data = name, value if data is None else data + b"\n" + value
         elif name == b"data":
             data = value if data is None else data + b"\n" + value
     return events
@@ -70,6 +79,11 @@ def test_the_three_line_ends_mean_the_same() -> None:
 
 def test_a_line_end_cut_in_half_is_one_line_end() -> None:
     assert parse([b"data: 1\r", b"\ndata: 2\r", b"\n\r", b"\n"])[0] == [(b"message", b"1\n2")]
+
+
+def test_an_object_outside_of_any_event_is_one() -> None:
+    stream = b'data: 1\r\n\r\n{\r\n  "error": {"code": 503}\r\n}\r\n'
+    assert parse([stream])[0] == [(b"message", b"1"), (b"message", b'{\n  "error": {"code": 503}\n}')]
 
 
 def test_an_event_is_given_as_soon_as_its_blank_line_is_there() -> None:
