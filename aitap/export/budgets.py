@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aitap.storage.administration import Act, Action
-    from aitap.storage.budgets import BudgetMode, Period
+    from aitap.storage.budgets import BudgetMode, Kind, Period, Unit
 
 __all__ = ["budgets"]
 
@@ -100,7 +100,8 @@ def set_(
 ) -> None:
     """Set a budget, or change the one there is for the same, for the same time and in the same unit.
 
-    Days, weeks (from Monday) and months are those of UTC. A running proxy honours it within seconds.
+    One that is changed keeps its --enforce or --warn unless the other is said. Days, weeks (from Monday) and months
+    are those of UTC. A running proxy honours it within seconds.
     """
     if (user is not None) + (group is not None) + everybody != 1:
         raise click.UsageError("say for whom: --user USER, --group NAME or --everybody")
@@ -115,17 +116,18 @@ def set_(
             subject = user_called(database, user)["id"]
         elif group is not None:
             subject = group_called(database, group)["id"]
+        kind: Kind = "user" if user is not None else "group" if group is not None else "everybody"
+        unit: Unit = "usd" if tokens is None else "tokens"
         with acting(database, doer()) as act:
-            old = {budget.id: budget.amount for budget in stored.read_budgets(database)}
+            known = stored.read_budgets(database)
+            old = {budget.id: budget.amount for budget in known}
+            same = (kind, subject, each, period, unit)
+            # Another amount is no other mode: what refuses calls goes on to, until somebody says otherwise.
+            before: BudgetMode = next(
+                (one.mode for one in known if (one.kind, one.subject_id, one.each, one.period, one.unit) == same), ""
+            )
             budget = stored.set_budget(
-                database,
-                "user" if user is not None else "group" if group is not None else "everybody",
-                subject,
-                period=period,
-                unit="usd" if tokens is None else "tokens",
-                amount=amount,
-                each=each,
-                mode=mode or "",
+                database, kind, subject, period=period, unit=unit, amount=amount, each=each, mode=mode or before
             )
             [told] = stored.named(database, [budget])
             _note(act, "budget.set", told, before=old.get(budget.id))

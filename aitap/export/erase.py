@@ -11,10 +11,11 @@ import click
 
 from aitap.export.doing import doer
 from aitap.export.failures import Failure
+from aitap.export.human import size
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.progress import watched
 from aitap.export.query_options import json_option
-from aitap.export.store import database_option, opened
+from aitap.export.store import database_option, in_force, opened
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -36,13 +37,17 @@ def erase(*, user: str | None, session_id: str | None, dry_run: bool, yes: bool,
 
     With --session one session, of that user where --user is given too. Contents go with the last record that refers
     to them. That somebody read the records stays on record, without whose they were. Safe beside a running proxy:
-    what is in flight stays, and is told. An SQLite file is then written anew, so that nothing of what was removed is
-    left in it, for which it needs as much room again; its copies and backups are yours to remove.
+    what is in flight stays, and is told. What waits in a spool has to be stored first. An SQLite file is then
+    written anew, so that nothing of what was removed is left in it, for which it needs as much room again; its copies
+    and backups are yours to remove.
     """
     from aitap.storage.erasure import erasable_session, erasable_user, erase_session, erase_user
 
     if user is None and session_id is None:
         raise click.UsageError("say whose records shall go: --user USER, or --session ID")
+    waiting = _waiting()
+    if waiting and not dry_run:
+        raise Failure(f"{waiting}, and would bring back what was removed: `aitap db replay` stores them, then erase")
     with opened(read_only=dry_run) as database:
         who = None if dry_run else doer()
         if session_id is not None:
@@ -52,7 +57,7 @@ def erase(*, user: str | None, session_id: str | None, dry_run: bool, yes: bool,
             own_id, whose = _user(database, user or "")
             coming, steps = erasable_user(database, own_id), erase_user(database, own_id, who)
         if dry_run:
-            _tell(whose, coming, [], as_json=as_json, dry_run=True)
+            _tell(whose, coming, [waiting] if waiting else [], as_json=as_json, dry_run=True)
             return
         _confirm(whose, coming, yes=yes)
         done = coming
@@ -63,6 +68,15 @@ def erase(*, user: str | None, session_id: str | None, dry_run: bool, yes: bool,
     _tell(whose, done, notes, as_json=as_json, dry_run=False)
     if done.in_flight:
         raise Failure(f"{done.in_flight} of them are in flight and stay: do it again when they have ended")
+
+
+def _waiting() -> str:
+    """What is to be said of spools on this machine; empty where nothing waits. Whose records they hold nobody knows."""
+    from aitap.storage.spool.folders import left_behind
+
+    settings = in_force()
+    found = left_behind(settings.spool, settings.database_url)
+    return f"records wait in spools ({size(sum(left.bytes for left in found))} in {settings.spool})" if found else ""
 
 
 def _user(database: Database, who: str) -> tuple[str, str]:

@@ -62,4 +62,7 @@ def _loaded(module: str, name: str) -> tuple[type[Exception], ...]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    # What was typed, or stands in a database, is told: a terminal must not act on it.
+    from aitap.export.human import safe
+
+    return safe(" ".join(text.split()))

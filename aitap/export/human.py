@@ -140,8 +140,8 @@ def short_id(text: str | None) -> str:
 
 
 def model_name(name: str, *, brief: bool) -> str:
-    """A model's name; ``brief`` leaves out the date some carry at their end."""
-    text = one_line(name)
+    """A model's name; ``brief`` leaves out the date some carry at their end. A dash where the request named none."""
+    text = one_line(name) or DASH
     return _DATED.sub("", text) if brief else text
 
 

@@ -151,6 +151,9 @@ def read_invoice(file: TextIO, form: Form | None = None) -> Invoice:
             _add(found, row, f"line {number}")
     except csv.Error as error:
         raise InvoiceError(f"is no CSV: {error}") from None
+    if not found.rows:
+        # Nothing agrees with anything.
+        raise InvoiceError("has no line in which anything was used or billed")
     return found
 
 
@@ -173,6 +176,8 @@ def _add(found: Invoice, row: dict[str, str | None], where: str) -> None:
     day = _day(row.get(form.date) or "", where)
     if not any((value or "").strip() for name, value in row.items() if name != form.date):
         return
+    if None in row.values():
+        raise InvoiceError(f"{where} has fewer columns than the first line: was the file cut off?")
     model = plain_model(row.get(form.model) or "") if form.model else "*"
     counts = {
         name: sum(_number(row.get(column), where) for column in getattr(form, key))

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CHECKS", "assigned", "card", "email", "iban", "ip_address", "is_placeholder", "phone", "value_of_member"]
+__all__ = [
+    "CHECKS",
+    "assigned",
+    "card",
+    "email",
+    "iban",
+    "ip_address",
+    "is_placeholder",
+    "option",
+    "phone",
+    "value_of_member",
+]
 
 _IBAN_LENGTHS = {
     **dict.fromkeys(("NO",), 15),
@@ -73,6 +84,8 @@ _EMPTY_WORDS = frozenset(
 _STANDS_FOR = re.compile(r"[$%<{(]|\*{3}|\.{3}|x{4,}|\[redacted:|process\.env|os\.environ|env\.", re.IGNORECASE)
 _NAME_OF_ANOTHER = re.compile(r"[A-Za-z_][\w]{0,60}(?:(?:\.|::|->)[A-Za-z_]\w{0,60}){1,8}")
 _SECRET_WORD = re.compile(r"pass|pwd|secret|token|key|cred", re.IGNORECASE)
+_OPTION = re.compile(r"(?:^|[^\w-])(?:-|--\w[\w-]{0,36})?$")
+"""What stands before the last hyphen of an option's name."""
 _SIGN = re.compile(r"[!@#^*~+=/?]")
 
 
@@ -103,6 +116,19 @@ def assigned(match: re.Match[str], value: str) -> int:
     # One word, as an environment file has it, and not the name of a variable.
     tight = match["mark"] == "="
     return len(value) if tight and (len(value) >= 8 or _SIGN.search(value)) and not _SECRET_WORD.search(value) else 0
+
+
+def option(match: re.Match[str], value: str) -> int:
+    """What follows ``--password`` or ``mysql -p`` on a command line: not the words of who writes about them."""
+    if is_placeholder(value):
+        return 0
+    if match[0].startswith("-"):
+        before = _OPTION.search(match.string[max(0, match.start() - 40) : match.start()])
+        # A number: of tokens, say.
+        if before is None or (value.isdigit() and "pass" not in match[0].lower()):
+            return 0
+    sure = match.start("quoted") >= 0 or any(map(str.isdigit, value)) or _SIGN.search(value)
+    return len(value) if sure and not value.startswith(("/", "./", "~")) else 0
 
 
 def card(_: re.Match[str], value: str) -> int:
@@ -178,6 +204,7 @@ CHECKS: dict[str, Callable[[re.Match[str], str], int]] = {
     "iban": iban,
     "ip_address": ip_address,
     "phone": phone,
+    "option": option,
     "placeholder": lambda _, value: 0 if is_placeholder(value) else len(value),
 }
 """By the name that a rule gives."""

@@ -81,9 +81,10 @@ def document() -> Json:
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER},
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic", "description": "The key is the password."},
             },
         },
-        "security": [{"token": []}, {"bearer": []}],
+        "security": [{"token": []}, {"bearer": []}, {"basic": []}],
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aitap.storage.administration import ACTIONS
 from aitap.storage.daily import SUMS
+from aitap.storage.models import CONTENTS
 from aitap.storage.usage import BY
 
 __all__ = ["SCHEMAS", "ref"]
@@ -80,7 +81,13 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "MinimalUser": _object({"id": _UUID, "username": _TEXT, "name": _TEXT, "avatar_url": _TEXT}),
     "TokenUsage": _object(
-        _CHILD | _COUNTERS | {"provider_model": _or_null(_TEXT), "cost_micros": _COST},
+        _CHILD
+        | _COUNTERS
+        | {
+            "provider_model": _or_null(_TEXT) | {"description": "The model that answered, where the provider said."},
+            "cost_micros": _COST,
+            "price_book": _or_null(_TEXT) | {"description": "The version of the prices that were asked."},
+        },
     ),
     "UserPrompt": _object(_CHILD | {"prompt": _TEXT}),
     "ToolUsage": _object(
@@ -104,6 +111,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "id": _UUID,
             "api_key_id": _or_null(_TEXT),
+            "initiator_id": _UUID,
             "initiator": ref("MinimalUser"),
             "provider": _TEXT,
             "provider_name": _TEXT,
@@ -135,6 +143,18 @@ SCHEMAS: dict[str, Schema] = {
             "error_message": _or_null(_TEXT),
             "duration": _or_null({"type": "number"}) | {"description": "Seconds."},
             "time_to_first_token": _or_null({"type": "number"}) | {"description": "Seconds."},
+            "last_prompt_at": _or_null(_TIME),
+            "method": _TEXT,
+            "http_version": _TEXT,
+            "response_model": _or_null(_TEXT) | {"description": "The model that answered."},
+            "provider_request_id": _or_null(_TEXT),
+            "client_request_id": _or_null(_TEXT) | {"description": "The client's x-request-id."},
+            "stop_reason": _or_null(_TEXT),
+            "request_bytes": _COUNT,
+            "response_bytes": _COUNT,
+            "retry_of": _or_null(_UUID) | {"description": "The interception whose request this one repeats."},
+            "capture": {"enum": ["minimal", "metadata+prompt", "full"]},
+            **{name: _or_null(_TEXT) | {"description": "Where its contents were kept."} for name in CONTENTS},
         }
     ),
     "Interceptions": _object({"count": _COUNT, "results": _array(ref("Interception"))}),

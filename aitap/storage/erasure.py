@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import msgspec
 
-from aitap.storage import contents, daily, recovery
+from aitap.storage import contents, daily, recovery, session_days
 from aitap.storage.administration import acting
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
 from aitap.storage.directory import changed
@@ -219,8 +219,10 @@ def _interceptions(database: Database, so_far: Erased, which: str, parameters: t
 
 def _rows(database: Database, so_far: Erased, part: _Part, parameters: tuple[str, ...]) -> Iterator[Erased]:
     key = ", ".join(part.key)
-    of_days = part.table == "aitap_daily_usage"
+    of_days, of_sessions = part.table == "aitap_daily_usage", part.table == "aitap_session_kinds"
     told = ", ".join((*daily.KEY, *daily.SUMS)) if of_days else part.key[0]
+    if of_sessions:
+        told = f"{key}, interceptions, first_at, last_at"
     sql = (
         f"DELETE FROM {part.table} WHERE ({key}) IN (SELECT {key} FROM {part.table} WHERE {part.which} LIMIT ?) "
         f"RETURNING {told}"
@@ -230,6 +232,9 @@ def _rows(database: Database, so_far: Erased, part: _Part, parameters: tuple[str
             gone = rows_of(database, sql, (*parameters, _SLICE))
             if of_days:
                 daily.take_from_totals(database, gone)
+            elif of_sessions:
+                left = session_days.stored(database, ((session, str(user)) for session, user, *_ in gone))
+                session_days.add(database, session_days.merged(left, gone), left)
         count = len(gone)
         so_far.add(part.table, count)
         yield so_far

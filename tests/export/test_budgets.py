@@ -100,6 +100,13 @@ def test_amounts_are_written_as_people_write_them(told: Json, option: str, text:
     assert told("budgets", "set", "--everybody", option, text)["amount"] == amount
 
 
+def test_another_amount_does_not_switch_off_what_refuses_calls(told: Json) -> None:
+    told("budgets", "set", "--user", "me", "--usd", "5", "--enforce")
+    assert told("budgets", "set", "--user", "me", "--usd", "6")["mode"] == "enforce"
+    assert told("budgets", "set", "--user", "me", "--usd", "6", "--per", "day")["mode"] is None
+    assert told("budgets", "set", "--user", "me", "--usd", "6", "--warn")["mode"] == "warn"
+
+
 def test_a_budget_is_set_shown_changed_and_removed(run: Callable[..., str], told: Json) -> None:
     first = told("budgets", "set", "--user", "me", "--usd", "5", "--per", "day", "--enforce")
     again = told("budgets", "set", "--user", "me", "--usd", "6", "--per", "day", "--warn")

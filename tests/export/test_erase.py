@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from aitap.export.cli import main
 from aitap.record import Interception
 from aitap.storage.database import open_database
+from aitap.storage.spool.folders import make_folder
+from aitap.storage.spool.segments import Spool
 from aitap.storage.users import ensure_user
 from tests.export import sample
 from tests.storage.making import ANN, BEN, T0, interception, prompt, tokens
@@ -71,6 +73,21 @@ def test_a_session_goes_alone(folder: Path) -> None:
     assert done["removed"]["aibridge_interceptions"] == 1
     assert json.loads(run("--user", "ann", "--dry-run").stdout)["removed"]["aibridge_interceptions"] == 2
     assert "no session 'session-1'" in run("--session", "session-1", "--user", "ann", "--yes", status=1).stderr
+
+
+def test_nobody_is_erased_while_a_spool_could_bring_them_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AITAP_SPOOL", str(folder / "spool"))
+    held = make_folder(folder / "spool", f"sqlite:///{folder}/aitap.db")
+    spool = Spool(held, limit=1 << 20, sync=False)
+    spool.append([asked(9, ANN)])
+    spool.close()
+    held.release()
+    assert "records wait in spools" in json.loads(run("--user", "ann", "--dry-run").stdout)["notes"][0]
+    assert "aitap db replay" in run("--user", "ann", "--yes", status=1).stderr
+    assert CliRunner().invoke(main, ["db", "replay"]).exit_code == 0
+    assert json.loads(run("--user", "ann", "--yes").stdout)["removed"]["aibridge_interceptions"] == 4
+    left = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert f"{WORD} {ANN}".encode() not in left
 
 
 @pytest.mark.usefixtures("folder")

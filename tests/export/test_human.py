@@ -93,3 +93,4 @@ def test_sizes_and_ids() -> None:
     assert human.short_id("session-1234567") == "1234567"
     assert human.model_name("claude-haiku-4-5-20251001", brief=True) == "claude-haiku-4-5"
     assert human.model_name("gpt-4o-2024-08-06", brief=True) == "gpt-4o"
+    assert human.model_name("", brief=True) == human.model_name("\u200b", brief=False) == human.DASH

@@ -116,6 +116,10 @@ def test_a_file_that_does_not_tell_models_apart_is_held_against_all_of_them(reco
         ("a,b\n2026-11-18,two\n", {"date": "a", "cost": "b"}, "line 2: 'two' is no number"),
         ("a,b\n2026-11-18,NaN\n", {"date": "a", "cost": "b"}, "is no number that anybody is billed"),
         ("", {"date": "a", "cost": "b"}, "has no column 'a'"),
+        ("a,m,b\n2026-11-18,x\n", {"date": "a", "model": "m", "cost": "b"}, "line 2 has fewer columns than the first"),
+        ('a,m,b\n2026-11-18,"x,1\n2026-11-19,y,1\n', {"date": "a", "model": "m", "cost": "b"}, "was the file cut off?"),
+        ("a,b\n", {"date": "a", "cost": "b"}, "has no line in which anything was used or billed"),
+        ("a,b\n2026-11-18,0\n", {"date": "a", "cost": "b"}, "has no line in which anything was used or billed"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_line(text: str, columns: dict[str, str], words: str) -> None:

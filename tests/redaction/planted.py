@@ -32,8 +32,19 @@ SECRETS: list[tuple[str, str, str]] = [
     ("authorization", f"-H 'Authorization: Bearer {_CORE}'", _CORE),
     ("authorization", f"Authorization: Basic {_CORE}", _CORE),
     ("curl_user", "curl -s -u 'app:hunter2xyz' https://api.example.com", "hunter2xyz"),
+    ("command_password", "deploy --db-password hunter2xyz --verbose", "hunter2xyz"),
+    ("command_password", "mysql -h db.internal -u root -phunter2xyz shop", "hunter2xyz"),
+    ("command_password", "echo x | sshpass -p 'hunter2xyz' ssh host", "hunter2xyz"),
+    ("command_password", "docker login -u app -p hunter2xyz registry.example.com", "hunter2xyz"),
+    ("command_password", "redis-cli -h db -a hunter2xyz ping", "hunter2xyz"),
+    ("password_entry", "machine github.com login ann password hunter2xyz", "hunter2xyz"),
+    ("password_entry", "<server><password>hunter2xyz</password></server>", "hunter2xyz"),
+    ("signature", f"https://x.blob.core.windows.net/b?sv=2022&sig={_CORE}%3D", _CORE),
+    ("signature", f"AWS4-HMAC-SHA256 SignedHeaders=host, Signature={_CORE}", _CORE),
+    ("cookie", f"-H 'Cookie: sid={_CORE}; theme=dark'", _CORE),
     ("connection_string", "postgresql://app:hunter2xyz@db.internal/app", "hunter2xyz"),
     ("assignment", "export DB_PASSWORD=hunter2xyz", "hunter2xyz"),
+    ("assignment", "SMTP_PASS=hunter2xyz", "hunter2xyz"),
     ("assignment", 'password: "correct horse battery"', "correct horse battery"),
     ("assignment", "client_secret='s3cr3t!value'", "s3cr3t!value"),
 ]
@@ -41,6 +52,7 @@ SECRETS: list[tuple[str, str, str]] = [
 
 PERSONAL: list[tuple[str, str, str]] = [
     ("email", "write to ann.example+x@mail.example.co.uk today", "ann.example+x@mail.example.co.uk"),
+    ("email", "an ann@büro.example.de", "ann@büro.example.de"),
     ("iban", "IBAN DE89 3704 0044 0532 0130 00, please", "3704 0044 0532 0130 00"),
     ("iban", "to GB82WEST12345698765432.", "WEST12345698765432"),
     ("credit_card", "card 4111 1111 1111 1111 until 12/30", "4111 1111 1111 1111"),
@@ -48,6 +60,7 @@ PERSONAL: list[tuple[str, str, str]] = [
     ("us_ssn", "SSN 123-45-6789", "123-45-6789"),
     ("phone", "call +49 (171) 123-4567 now", "171) 123-4567"),
     ("phone", "(415) 555-2671", "555-2671"),
+    ("phone", "1-415-555-2671", "415-555-2671"),
 ]
 
 EXAMPLES = [*SECRETS, *PERSONAL]

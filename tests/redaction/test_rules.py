@@ -49,6 +49,11 @@ def test_every_rule_has_an_example() -> None:
         "bearer of bad news",
         "id 01a1fb28-85b9-7bd3-a78f-36736bbbc129 took 1732142339.123456 s",
         "127.0.0.1 ::1 0.0.0.0 1.2.3",
+        "--- PASS: TestLogin1 (0.00s), pass: 412345, one-time-password abc1234, bypass=abc12345x",
+        "use --password or --token $TOKEN1, --password <your-password1>, --password-stdin, --max-token 4096",
+        "mysql -u root -p shop; docker run -p 8080:80 x; redis-cli -h host -p 6379",
+        "<token>x</token> and login as root, password wanted",
+        "design=abcdefghijklmnopqrstuvwxyz, Cookie policy: we use a=b",
         "toolu_01AbCdEfGhIjKlMnOpQrStUv call_9f8Zq3vK7rWm2TxLp6Yd",
     ],
 )

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from aitap.certs.authority import ensure_authority
+from aitap.server import connections
 from aitap.server.connections import HEAD
 from aitap.server.endpoints import ENDPOINTS, PREFIXES
 from aitap.server.parameters import LONGEST
@@ -20,6 +21,10 @@ from tests.server.conftest import Serve
 from tests.server.site import LISTS, Site
 
 SESSIONS = f"{LISTS}/sessions"
+FORM = (
+    b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 9\r\n\r\n"
+)
 
 
 @pytest.mark.parametrize("path", [SESSIONS, f"{SESSIONS}/none", "/healthz", "/nowhere", f"{SESSIONS}?limit=0"])
@@ -80,6 +85,30 @@ def test_a_head_without_end_or_sense_is_refused_in_words_that_arrive(shared: Sit
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.1 400")
     assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["message"] == "The request cannot be read."
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n",
+        FORM + b"key=",
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+@pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["first", "later"])
+def test_who_does_not_end_what_they_ask_is_not_waited_for(
+    shared: Site, monkeypatch: pytest.MonkeyPatch, first: bytes, begun: bytes
+) -> None:
+    """Connections are few, and to hold one takes no key."""
+    monkeypatch.setattr(connections, "_SECONDS_TO_ASK", 0.3)
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
+        connection.sendall(first)
+        if first:
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        connection.sendall(begun if begun or not first else b"G")
+        told = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert not told.startswith(b"HTTP/1.1 200")
 
 
 def test_every_parameter_may_be_of_the_longest_at_once(shared: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import pytest
 import schemathesis
@@ -47,8 +49,36 @@ def test_the_served_document_is_the_table_and_complete(shared: Site) -> None:
 @pytest.mark.parametrize("path", ["interceptions", "sessions", f"sessions/{sample.CLAUDE_SESSION}"])
 def test_full_answers_have_nothing_that_the_schema_lacks_of_the_reference(shared: Site, path: str) -> None:
     """The schema says what every answer has; here it is held against answers with everything in them."""
-    jsonschema_rs = pytest.importorskip("jsonschema_rs")
     name = {"interceptions": "Interceptions", "sessions": "Sessions"}.get(path, "SessionThreads")
-    whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": SCHEMAS}}
+    assert wrong(shared.list(path), name, SCHEMAS) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("interceptions", "Interceptions"),
+        ("sessions", "Sessions"),
+        (f"sessions/{sample.CLAUDE_SESSION}", "SessionThreads"),
+        ("usage?by=user,model,day", "Usage"),
+    ],
+)
+def test_no_answer_has_a_field_that_the_document_does_not_name(shared: Site, path: str, name: str) -> None:
+    assert wrong(shared.list(path), name, closed(SCHEMAS)) == []
+
+
+def wrong(answer: Any, name: str, schemas: dict[str, Any]) -> list[str]:
+    """What of an answer is not as one of these schemas says."""
+    jsonschema_rs = pytest.importorskip("jsonschema_rs")
+    whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
     validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-    assert [str(error) for error in validator.iter_errors(shared.list(path))] == []
+    return [str(error) for error in validator.iter_errors(answer)]
+
+
+def closed(schema: Any) -> Any:
+    """The same schemas, of objects that have nothing but what is named."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(one) for name, one in schema.items()}
+    return found | {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else found

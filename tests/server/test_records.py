@@ -223,6 +223,9 @@ SEARCH = "Invalid AI Gateway interceptions search query."
     [
         ("sessions?limit=0", "Invalid pagination limit value.", "Pagination limit must be in range (0, 1000]"),
         ("sessions?limit=1001", "Invalid pagination limit value.", "Pagination limit must be in range (0, 1000]"),
+        (f"sessions?limit={10**20}", "Invalid pagination limit value.", "Pagination limit must be in range (0, 1000]"),
+        (f"sessions?offset={10**20}", "Invalid pagination offset value.", "[0, 100000]"),
+        (f"sessions/x?limit={10**20}", "Limit must be between 1 and 200.", None),
         ("sessions?limit=-1", "Invalid pagination limit value.", "Pagination limit must be in range (0, 1000]"),
         ("sessions?limit=ten", INVALID, "limit"),
         ("sessions?limit=1&limit=2", INVALID, "limit"),

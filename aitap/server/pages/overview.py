@@ -105,6 +105,7 @@ def _leaders(database: Database, filter: Any, name: str) -> list[Row]:
             label, value = named["username"] or human.short_id(named["id"]), named["username"] or named["id"]
         else:
             label = value = named
+        label = human.one_line(label, 60) or human.DASH
         found.append(
             row | {"label": label, "value": value, "share": round(100 * size / most, 1), "tokens": tokens_of(row)}
         )

@@ -27,6 +27,7 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 )
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+TABLET = {"width": 1024, "height": 768}
 PATIENCE = 60_000
 """Milliseconds: the machine may have other things to do."""
 
@@ -245,15 +246,17 @@ def test_no_text_runs_or_breaks_a_page(browser: Any, tmp_path: Path) -> None:
         return page
 
     with evil_site(tmp_path, (*EVIL, *LONG)) as site:
-        for size in (DESK, PHONE):
+        for size in (DESK, TABLET, PHONE):
             page = watched(site, size)
             page.goto("/sessions")
             sessions = [link.get_attribute("href") for link in page.locator("tbody td.prompt > a").all()]
             assert len(sessions) == len(EVIL) + len(LONG)
             page.goto(next(link for link in sessions if "WWWW" in link))
             step = page.locator(".step .line a").first.get_attribute("href")
-            wide = ("/sessions", "/hosts", page.url, step)
-            for path in wide if size is DESK else (*wide, "/", "/usage?by=model&then=client", "/users", *sessions[:3]):
+            paths = ["/sessions", "/hosts", page.url, step]
+            if size is PHONE:
+                paths += ["/", "/usage?by=model&then=client", "/users", *sessions[:3]]
+            for path in paths:
                 page.goto(path)
                 width = page.evaluate("document.documentElement.scrollWidth")
                 told += [f"{path} is {width} wide"] if width > size["width"] else []

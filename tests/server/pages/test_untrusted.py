@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from aitap.access.identity import user_id
+from aitap.export import human
 from aitap.record import HostSeen, Interception, ModelThought, ToolUsage, UserPrompt
 from aitap.storage.database import open_database
 from aitap.storage.users import add_user
@@ -194,6 +195,25 @@ def test_templates_escape_everything() -> None:
         assert not re.search(r"\|\s*safe\b|autoescape|<script>|Markup", path.read_text("utf-8")), path
     for path in sorted(folder.glob("*.py")):
         assert "Markup" not in path.read_text("utf-8"), path
+
+
+def test_what_shows_nothing_leads_somewhere_all_the_same(tmp_path: Path, arrive: Arrive) -> None:
+    """A model that a request does not name, a prompt of characters that have no shape: a link still has words."""
+    with evil_site(tmp_path, ("\u200b", "\x07")) as site:
+        with site.database() as database:
+            nothing = "model = '', error_message = 'broken', error_type = NULL"
+            database.execute_sql(f"UPDATE aibridge_interceptions SET {nothing} WHERE model = '\u200b'")
+            database.execute_sql("UPDATE aitap_daily_usage SET model = '' WHERE model = '\u200b'")
+            database.execute_sql("UPDATE aitap_daily_models SET model = '' WHERE model = '\u200b'")
+        visitor = arrive(site)
+        sessions = visitor.links("/sessions", "/session?")
+        assert len(sessions) == 2
+        for path in ("/", "/sessions", "/usage?by=model", "/hosts", *sessions):
+            page = visitor.get(path)
+            links = re.findall(r"<(a|h1|h2|summary)\b[^>]*>(.*?)</\1>", page, re.DOTALL)
+            assert len(links) > 5
+            empty = [text for _, text in links if not human.one_line(re.sub("<[^>]*>", "", text))]
+            assert empty == [], path
 
 
 def test_what_is_dangerous_would_be_found() -> None:
