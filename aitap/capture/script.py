@@ -14,6 +14,7 @@ from aitap.capture.shortcut import Shortcut
 from aitap.certs.site import CertificateSite
 from aitap.certs.watch import CertificateWatch
 from aitap.observe.passing import Passing
+from aitap.pace.pace import Pace
 
 _peers = Peers()
 _parts = (
@@ -26,6 +27,7 @@ _parts = (
     CertificateWatch(),
     Passing(_peers),
     Shortcut(),
+    Pace(),
     Fronts(),
 )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aitap.access.startup import Startup
 
-__all__ = ["Shortcut"]
+__all__ = ["Chains", "Shortcut"]
 
 
 class _Few:
@@ -35,6 +35,24 @@ class _Few:
         return getattr(self._manager, name)
 
 
+class Chains:
+    """For each event the addons that may have a hook for it, found anew when others come or go."""
+
+    def __init__(self) -> None:
+        self._manager: AddonManager | None = None
+        self._chain: list[Any] = []
+        self._few: dict[str, _Few] = {}
+
+    def of(self, manager: AddonManager, name: str) -> _Few:
+        """The manager with those that may have this hook, in their order."""
+        if manager.chain != self._chain or manager is not self._manager:
+            self._manager, self._chain, self._few = manager, list(manager.chain), {}
+        few = self._few.get(name)
+        if few is None:
+            few = self._few[name] = _Few(manager, [addon for addon in self._chain if _may_have(addon, name)])
+        return few
+
+
 class Shortcut:
     """A part of the proxy (see :class:`aitap.access.startup.Part`)."""
 
@@ -42,9 +60,7 @@ class Shortcut:
 
     def __init__(self) -> None:
         self._grafts = Grafts()
-        self._manager: AddonManager | None = None
-        self._chain: list[Any] = []
-        self._few: dict[str, _Few] = {}
+        self._chains = Chains()
 
     def start(self, startup: Startup) -> None:  # noqa: ARG002 - as every part
         """Begin."""
@@ -56,17 +72,9 @@ class Shortcut:
 
     def _trigger_event(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def trigger_event(manager: AddonManager, event: Hook) -> Any:
-            return original(self._with_hook(manager, event.name), event)
+            return original(self._chains.of(manager, event.name), event)
 
         return trigger_event
-
-    def _with_hook(self, manager: AddonManager, name: str) -> _Few:
-        if manager.chain != self._chain or manager is not self._manager:
-            self._manager, self._chain, self._few = manager, list(manager.chain), {}
-        few = self._few.get(name)
-        if few is None:
-            few = self._few[name] = _Few(manager, [addon for addon in self._chain if _may_have(addon, name)])
-        return few
 
 
 def _may_have(addon: object, name: str) -> bool:

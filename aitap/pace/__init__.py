@@ -1,0 +1,1 @@
+"""What mitmproxy does at each request, done with less: byte for byte and event for event the same."""
