@@ -49,6 +49,7 @@ _COPIED = (
     models.Session,
     models.SessionKind,
     models.KindDay,
+    models.SessionDay,
     models.DailyUsage,
 )
 
@@ -125,7 +126,7 @@ def write(database: Database, records: Iterable[Interception]) -> int:
 def _copy(database: Database, blocks: int, span: int, say: Callable[[str], None]) -> None:
     """Copies of what is there, each ``span`` days after the one before."""
     tables = [model._meta.table_name for model in _COPIED]
-    move: _Move = _OnSqlite(database) if isinstance(database, SqliteDatabase) else _OnPostgres(database)
+    move: _Move = _OnSqlite(database) if isinstance(database, SqliteDatabase) else _OnPostgres()
     for model in _COPIED:
         # In the order of time, so that indexes grow at their ends as they do in life.
         name = model._meta.table_name
@@ -223,16 +224,22 @@ class _OnSqlite:
 
 
 class _OnPostgres:
-    def __init__(self, database: Database) -> None:
-        database.execute_sql(
-            "CREATE FUNCTION pg_temp.moved(text, bigint, text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT "
-            "substr(h, 1, 8) || '-' || substr(h, 9, 4) || substr($1, 14, 11) || $3 || substr($1, 28) FROM (SELECT "
-            "lpad(to_hex((('x' || substr($1, 1, 8) || substr($1, 10, 4))::bit(48)::bigint + $2 * 86400000) "
-            "& 281474976710655), 12, '0') AS h) AS found $$"
-        )
+    """Ids are taken apart once, and put together without a function of ours, each call of which would be a query."""
 
     def kept(self, model: Any) -> list[str]:
-        return [field.column_name for field in model._meta.sorted_fields]
+        found = []
+        for field in model._meta.sorted_fields:
+            name = field.column_name
+            found.append(name)
+            if _has_time(field):
+                text = f"CAST({name} AS text)"
+                time_ = f"('x' || substr({text}, 1, 8) || substr({text}, 10, 4))::bit(48)::bigint"
+                found += [
+                    f"{time_} AS {name}_time",
+                    f"substr({text}, 14, 11) AS {name}_rest",
+                    f"substr({text}, 28) AS {name}_end",
+                ]
+        return found
 
     def moved(self, field: Any, number: int, days: int) -> str:
         name = field.column_name
@@ -243,7 +250,8 @@ class _OnPostgres:
         if name == "day":
             return f"CAST(CAST({name} AS date) + {days} AS text)"
         if _has_time(field):
-            text = f"pg_temp.moved(CAST({name} AS text), {days}, '{number:03x}')"
+            digits = f"lpad(to_hex(({name}_time + {days * 86_400_000}) & 281474976710655), 12, '0')"
+            text = f"overlay({digits} placing '-' from 9 for 0) || {name}_rest || '{number:03x}' || {name}_end"
             return f"CAST({text} AS uuid)" if isinstance(field, Uuid) else text
         if name in _TAGGED:
             return f"substr({name}, 1, length({name}) - 3) || '{number:03x}'"

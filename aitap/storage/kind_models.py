@@ -6,7 +6,7 @@ from peewee import AutoField, BigIntegerField, CompositeKey, IntegerField, TextF
 
 from aitap.storage.fields import Table, Timestamp, Uuid
 
-__all__ = ["Kind", "KindDay", "PrunedId", "SessionKind"]
+__all__ = ["Kind", "KindDay", "PrunedId", "SessionDay", "SessionKind"]
 
 
 class Kind(Table):
@@ -60,7 +60,30 @@ class SessionKind(Table):
         indexes = (
             (("kind_id", "last_at", "first_at"), False),
             (("kind_id", "active_at"), False),
+            (("kind_id", "first_at"), False),
         )
+
+
+class SessionDay(Table):
+    """How many sessions there are of what can be asked for, by day; see :mod:`aitap.storage.session_days`."""
+
+    asked = IntegerField()
+    """Which of the next four are asked for: 1, 2, 4, 8. The others are empty."""
+    provider = TextField()
+    provider_name = TextField()
+    model = TextField()
+    client = TextField()
+    day = IntegerField()
+    """Days since the epoch."""
+    began = IntegerField(default=0)
+    """Sessions whose first such interception began on this day."""
+    ended = IntegerField(default=0)
+    """Sessions whose last such interception began on this day."""
+
+    class Meta:
+        table_name = "aitap_session_days"
+        primary_key = CompositeKey("asked", "provider", "provider_name", "model", "client", "day")
+        without_rowid = True
 
 
 class PrunedId(Table):

@@ -11,14 +11,14 @@ Kinds are some ten for each user, and stay when what they counted is gone.
 from __future__ import annotations
 
 import contextlib
-from datetime import date
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from peewee import OperationalError
 
+from aitap.storage import session_days
 from aitap.storage.database import execute_many, question_marks, rows_of
 from aitap.storage.fields import timestamp_text
+from aitap.storage.session_days import day_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,13 +81,13 @@ _THEIRS = (
     "AND i.initiator_id = aitap_session_kinds.initiator_id AND i.kind_id + 0 = aitap_session_kinds.kind_id "
     "AND i.ended_at IS NOT NULL ORDER BY i.started_at"
 )
-_SUBTRACT_SESSION = f"UPDATE aitap_session_kinds SET interceptions = interceptions - ? WHERE {_THIS}"
-_SHORTEN_SESSION = tuple(
-    f"UPDATE aitap_session_kinds SET {name} = ({_THEIRS}{order} LIMIT 1) WHERE {_THIS} AND interceptions > 0 "
-    f"AND {name} {beyond} ?"
-    for name, order, beyond in (("first_at", "", ">="), ("last_at", " DESC", "<="))
+_EMPTY_SESSION = f"DELETE FROM aitap_session_kinds WHERE {_THIS} AND interceptions <= ?"
+# What goes began a session's span, or ended it, if it lies where the span does.
+_SUBTRACT_SESSION = (
+    "UPDATE aitap_session_kinds SET interceptions = interceptions - ?, "
+    f"first_at = CASE WHEN first_at >= ? THEN ({_THEIRS} LIMIT 1) ELSE first_at END, "
+    f"last_at = CASE WHEN last_at <= ? THEN ({_THEIRS} DESC LIMIT 1) ELSE last_at END WHERE {_THIS}"
 )
-_EMPTY_SESSION = f"DELETE FROM aitap_session_kinds WHERE {_THIS} AND interceptions <= 0"
 _EMPTY_DAY = "DELETE FROM aitap_kind_days WHERE kind_id = ? AND day = ? AND interceptions <= 0"
 _STORED = (
     "SELECT kind_id, session_id, CAST(initiator_id AS TEXT), substr(CAST(started_at AS TEXT), 1, 10), count(*), "
@@ -144,11 +144,17 @@ def add_ended(database: Database, records: Sequence[Interception], kinds: Sequen
             elif at > found[2]:
                 found[2] = at
     _add_days(database, days)
-    rows = [
-        (*key, int(count), timestamp_text(first), timestamp_text(last), *key[:2])
-        for key, (count, first, last) in sessions.items()
-    ]
-    execute_many(database, _ADD_SESSION, rows)
+    _add_sessions(
+        database,
+        {key: (int(n), timestamp_text(first), timestamp_text(last)) for key, (n, first, last) in sessions.items()},
+    )
+
+
+def _add_sessions(database: Database, sessions: OfSessions) -> None:
+    before = session_days.stored(database, (key[:2] for key in sessions))
+    rows = [(*key, *found) for key, found in sessions.items()]
+    execute_many(database, _ADD_SESSION, [(*row, *row[:2]) for row in rows])
+    session_days.add(database, before, session_days.merged(before, rows))
 
 
 def _add_days(database: Database, days: dict[tuple[int, int], int]) -> None:
@@ -164,7 +170,7 @@ def add_stored(database: Database, ids: Sequence[str]) -> None:
     """Count stored interceptions; those still open do not count. Call it inside a transaction."""
     days, sessions = _stored(database, ids)
     _add_days(database, days)
-    execute_many(database, _ADD_SESSION, [(*key, *found, *key[:2]) for key, found in sessions.items()])
+    _add_sessions(database, sessions)
 
 
 @contextlib.contextmanager
@@ -179,17 +185,15 @@ def subtract(database: Database, days: Days, sessions: OfSessions) -> None:
     """Take what these interceptions counted for out of the counts; they are deleted or changed already."""
     _add_days(database, {key: -count for key, count in days.items()})
     execute_many(database, _EMPTY_DAY, list(days))
-    execute_many(database, _SUBTRACT_SESSION, [(found[0], *key) for key, found in sessions.items()])
-    execute_many(database, _EMPTY_SESSION, list(sessions))
-    shorten_first, shorten_last = _SHORTEN_SESSION
-    # What went began a session's span, or ended it, if it lies where the span does.
-    execute_many(database, shorten_first, [(*key, first) for key, (_, first, _) in sessions.items()])
-    execute_many(database, shorten_last, [(*key, last) for key, (_, _, last) in sessions.items()])
+    before = session_days.stored(database, (key[:2] for key in sessions))
+    execute_many(database, _EMPTY_SESSION, [(*key, found[0]) for key, found in sessions.items()])
+    execute_many(database, _SUBTRACT_SESSION, [(*found, *key) for key, found in sessions.items()])
+    session_days.add(database, before, session_days.stored(database, before))
 
 
 def count_one(days: Days, sessions: OfSessions, key: tuple[str, str, int], day: str, at: str) -> None:
     """Count an interception of a session and kind that began on this day, at this moment."""
-    place = (key[2], _day_number(day))
+    place = (key[2], day_number(day))
     days[place] = days.get(place, 0) + 1
     before = sessions.get(key)
     sessions[key] = (1, at, at) if before is None else (before[0] + 1, min(at, before[1]), max(at, before[2]))
@@ -204,7 +208,7 @@ def _stored(database: Database, ids: Sequence[str]) -> tuple[Days, OfSessions]:
         for kind, session_id, initiator, day, count, first, last in rows_of(
             database, _STORED.format(question_marks(len(some))), some
         ):
-            place = (int(kind), _day_number(day))
+            place = (int(kind), day_number(day))
             days[place] = days.get(place, 0) + int(count)
             key = (session_id, str(initiator), int(kind))
             before = sessions.get(key)
@@ -216,12 +220,6 @@ def _stored(database: Database, ids: Sequence[str]) -> tuple[Days, OfSessions]:
     return days, sessions
 
 
-@lru_cache(maxsize=1024)
-def _day_number(day: str) -> int:
-    return date.fromisoformat(day).toordinal() - _EPOCH
-
-
-_EPOCH = date(1970, 1, 1).toordinal()
 _MINE = " AND ".join(f"k.{name} = i.{name}" for name in COLUMNS[:-1]) + " AND k.client = coalesce(i.client, '')"
 _DAY = {
     "sqlite": "CAST(julianday(substr(i.started_at, 1, 10)) - 2440587.5 AS INTEGER)",
@@ -267,3 +265,4 @@ def recount(database: Database) -> None:
         "UPDATE aitap_kinds SET interceptions = coalesce((SELECT sum(d.interceptions) FROM aitap_kind_days d "
         "WHERE d.kind_id = aitap_kinds.id), 0)",
     )
+    session_days.recount(database)

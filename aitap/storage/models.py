@@ -24,7 +24,7 @@ from aitap.storage.access_models import Change, HostRule, Key, Reading, User
 from aitap.storage.budget_models import Budget, BudgetNotice, Group, GroupMember
 from aitap.storage.evidence_models import Ending, EvidenceBlock, ExportCursor
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
-from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionKind
+from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionDay, SessionKind
 from aitap.storage.usage_models import (
     DailyModel,
     DailyTotal,
@@ -66,6 +66,7 @@ __all__ = [
     "PrunedId",
     "Reading",
     "Session",
+    "SessionDay",
     "SessionKind",
     "TokenUsage",
     "ToolUsage",
@@ -232,7 +233,10 @@ class Session(Table):
         table_name = "aitap_sessions"
         primary_key = CompositeKey("session_id", "initiator_id")
         without_rowid = True
-        indexes = ((("initiator_id", "last_active_at"), False),)
+        indexes = (
+            (("initiator_id", "last_active_at", "started_at"), False),
+            (("cost_micros", "session_id", "initiator_id"), False),
+        )
 
 
 class History(Table):
@@ -336,6 +340,7 @@ MODELS: tuple[type[Any], ...] = (
     Kind,
     KindDay,
     SessionKind,
+    SessionDay,
     PrunedId,
     DailyUsage,
     MonthlyUsage,

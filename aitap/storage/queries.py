@@ -30,7 +30,8 @@ from aitap.storage.models import Interception, Kind, Session
 from aitap.storage.newest import reach
 from aitap.storage.newest_sessions import Place, newest_sessions
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
-from aitap.storage.session_filters import count_sessions, session_conditions, unindexed
+from aitap.storage.session_counts import count_sessions
+from aitap.storage.session_filters import session_conditions, unindexed
 from aitap.storage.threads import session_threads
 
 if TYPE_CHECKING:

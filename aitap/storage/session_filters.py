@@ -12,15 +12,16 @@ import msgspec
 from peewee import OP, SQL, Expression, NodeList, SqliteDatabase, Tuple, fn
 
 from aitap.storage.fields import is_uuid
-from aitap.storage.filters import Filter, conditions, kind_conditions, where
+from aitap.storage.filters import Filter, conditions, kind_conditions
 from aitap.storage.models import Interception, Kind, Session, SessionKind
 
 if TYPE_CHECKING:
     from peewee import Database
 
 __all__ = [
+    "KEY",
     "asks_more",
-    "count_sessions",
+    "few",
     "has_kind",
     "keys_of_span",
     "kinds_asked",
@@ -33,7 +34,8 @@ _RARE = 3000
 """So few sessions that match are looked up and sorted; of more, all sessions are tried one by one."""
 _NARROW = 5000
 """A span of so few interceptions is looked through."""
-_KEY = (SessionKind.session_id, SessionKind.initiator_id)
+KEY = (SessionKind.session_id, SessionKind.initiator_id)
+"""What tells sessions apart."""
 
 
 def unindexed(database: Database, column: Any) -> Any:
@@ -65,7 +67,7 @@ def session_conditions(database: Database, filter: Filter) -> list[Any]:
     """What the filter asks of a row of ``aitap_sessions``."""
     found = own_conditions(filter)
     if asks_more(filter):
-        if filter.session_id is None and (matching := _few(database, filter)) is not None:
+        if filter.session_id is None and (matching := few(database, filter)) is not None:
             found.append(Tuple(Session.session_id, Session.initiator_id).in_(matching))
         else:
             found.append(has_kind(database, filter, Session.session_id, Session.initiator_id))
@@ -78,21 +80,6 @@ def has_kind(database: Database, filter: Filter, session_id: Any, initiator_id: 
     one = SessionKind.select(SQL("1")).where(same, *kinds_asked(database, filter, of_one=True)).limit(1)
     # Limited, or PostgreSQL would look at all that such kinds have.
     return Expression(one, OP.IS_NOT, None)
-
-
-def count_sessions(database: Database, filter: Filter) -> int:
-    """How many sessions have an interception that matches."""
-    query: Any
-    if filter.session_id is None and asks_more(filter):
-        matching = _few(database, filter)
-        if matching is None:
-            # In the order of the key: what is told apart by it needs no sorting.
-            in_order = filter.started_after is None
-            matching = SessionKind.select(*_KEY).where(*kinds_asked(database, filter, of_one=in_order))
-        query = matching.distinct().select_from(fn.COUNT(SQL("1")))
-    else:
-        query = where(Session.select(fn.COUNT(Session.session_id)), session_conditions(database, filter))
-    return int(database.execute(query).fetchone()[0])
 
 
 def kinds_asked(database: Database, filter: Filter, *, of_one: bool = False) -> list[Any]:
@@ -146,9 +133,9 @@ def keys_of_span(database: Database, filter: Filter) -> Any:
     return Interception.select(Interception.session_id, Interception.initiator_id).where(*within).distinct()
 
 
-def _few(database: Database, filter: Filter) -> Any:
+def few(database: Database, filter: Filter) -> Any:
     """The keys of the sessions that match, where it pays to begin with them and not with the newest sessions."""
     if (of_span := keys_of_span(database, filter)) is not None:
         return of_span
-    matching = SessionKind.select(*_KEY).where(*kinds_asked(database, filter))
+    matching = SessionKind.select(*KEY).where(*kinds_asked(database, filter))
     return matching if len(database.execute(matching.limit(_RARE)).fetchall()) < _RARE else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aitap.storage.database import rows_of
+from aitap.storage.session_days import ASKED, KEY, counted
 from aitap.storage.usage_models import COUNTS, KEYS
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def sum_problems(database: Database) -> list[str]:
         told(table, "that do not count what interceptions there are", _count(database, _counted(table, key, of_row)))
     told("aitap_session_kinds", "with other times than their interceptions", _count(database, _MOVED))
     told("aitap_session_kinds", "with another time than their session", _count(database, _STALE))
+    miscounted = sum(_count(database, _miscounted(database, asked)) for asked in ASKED)
+    told("aitap_session_days", "that do not count what sessions there are", miscounted)
     for table, finer in _FINER.items():
         told(table, f"that are not the sum of {finer}", _count(database, _summed(table, finer)))
     told("aitap_daily_usage", "(days) that count less than there is", _count(database, _short(_DAY[home])))
@@ -85,6 +88,20 @@ def _counted(table: str, key: str, of_row: str) -> str:
                 UNION ALL
                 SELECT {of_row}, -count(*) FROM aibridge_interceptions WHERE ended_at IS NOT NULL GROUP BY {places}
             ) AS both_of_them GROUP BY {places} HAVING sum(n) <> 0
+        ) AS differing
+    """
+
+
+def _miscounted(database: Database, asked: int) -> str:
+    """How many rows there are, of one way to ask, that have other counts than the sessions."""
+    key = ", ".join(KEY)
+    return f"""
+        SELECT count(*) FROM (
+            SELECT {key} FROM (
+                SELECT {key}, began, ended FROM aitap_session_days WHERE asked = {asked}
+                UNION ALL
+                SELECT {key}, -began, -ended FROM ({counted(database, asked)}) AS counted
+            ) AS both_of_them GROUP BY {key} HAVING sum(began) <> 0 OR sum(ended) <> 0
         ) AS differing
     """
 

@@ -17,7 +17,7 @@ from aitap.storage.queries import Filter
 from aitap.storage.retention import prune
 from tests.storage.making import ANN, BEN, T0, Recording, database_in, interception, rows, tokens
 
-TABLES = ("aitap_kinds", "aitap_kind_days", "aitap_session_kinds")
+TABLES = ("aitap_kinds", "aitap_kind_days", "aitap_session_kinds", "aitap_session_days")
 
 
 def state(database: Database) -> dict[str, list[tuple[Any, ...]]]:

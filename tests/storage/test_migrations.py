@@ -19,6 +19,7 @@ from aitap.storage.budgets import budgets_version, set_budget
 from aitap.storage.database import execute_many, rows_of, transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.homes import home_of
+from aitap.storage.sum_checks import sum_problems
 from tests import postgres
 from tests.storage.making import ANN, BEN, T0
 
@@ -220,3 +221,34 @@ def test_0009_chains_nothing_by_itself(older: Older) -> None:
     for table in ("aitap_evidence", "aitap_endings", "aitap_exports"):
         assert rows_of(database, f"SELECT count(*) FROM {table}") == [(0,)]
     assert rows_of(database, "SELECT version FROM aitap_changes WHERE name = 'endings'") == [(0,)]
+
+
+def test_0012_counts_the_sessions_there_are(older: Older) -> None:
+    """Each once for all that can be asked for, on the days on which it began and ended; a client not known is one."""
+    database = older("0011_administration")
+    kinds = [("m", "Codex"), ("m", ""), ("n", "Unknown")]
+    for number, (model, client) in enumerate(kinds):
+        kind: dict[str, Any] = {
+            "id": number + 1,
+            "initiator_id": ANN,
+            "provider": "p",
+            "provider_name": "p",
+            "model": model,
+        }
+        insert(database, "aitap_kinds", **kind, client=client, interceptions=2)
+        # The first session has two kinds, on two days each; the second has the third.
+        session = {"session_id": f"s{number // 2}", "initiator_id": ANN, "kind_id": number + 1, "interceptions": 2}
+        first, last = (timestamp_text(T0 + (number + days) * 86400) for days in (0, 1))
+        insert(database, "aitap_session_kinds", **session, first_at=first, last_at=last)
+    upgrade(database, "0012_session_days")
+    sums = "SELECT sum(began), sum(ended) FROM aitap_session_days WHERE asked = {} AND {}"
+    for asked, which, count in (
+        (0, "TRUE", 2),
+        (4, "model = 'm'", 1),
+        (8, "client = 'Unknown'", 2),
+        (12, "client = 'Unknown' AND model = 'n'", 1),
+    ):
+        assert rows_of(database, sums.format(asked, which)) == [(count, count)]
+    days = "SELECT day - (SELECT min(day) FROM aitap_session_days), began, ended FROM aitap_session_days"
+    assert rows_of(database, f"{days} WHERE asked = 4 AND model = 'm' ORDER BY 1") == [(0, 1, 0), (2, 0, 1)]
+    assert not any("aitap_session_days" in line for line in sum_problems(database))

@@ -77,6 +77,22 @@ def test_pages_of_any_order_hold_every_session_once(many: Database, sort: str, d
     assert values == sorted(values, reverse=descending)
 
 
+@pytest.mark.sqlite
+def test_the_dearest_sessions_are_read_in_their_order(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without sorting all there are: an index has them so."""
+    asked: list[tuple[Any, ...]] = []
+    execute: Any = many.execute_sql
+
+    def execute_sql(*statement: Any) -> Any:
+        asked.append(statement)
+        return execute(*statement)
+
+    monkeypatch.setattr(many, "execute_sql", execute_sql)
+    assert session_page(many, Filter(), sort="cost", limit=3).after is not None
+    plans = [row[3] for sql, *values in asked for row in execute(f"EXPLAIN QUERY PLAN {sql}", *values)]
+    assert any("USING INDEX aitap_sessions_cost_micros" in line for line in plans)
+
+
 def test_a_search_finds_what_has_all_words_whatever_the_pages(many: Database) -> None:
     everything = session_page(many, Filter(), limit=1000).sessions
     found = pages(many, 3, words=["SAY", "1"])

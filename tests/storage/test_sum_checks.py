@@ -43,6 +43,8 @@ def test_sums_that_agree_are_no_problem(filled: Database) -> None:
         ("UPDATE aitap_session_kinds SET first_at = last_at, last_at = '2020-01-01 00:00:00+00:00'", "other times"),
         ("UPDATE aitap_session_kinds SET active_at = NULL", "another time than their session"),
         ("UPDATE aitap_sessions SET interceptions = 0", "aitap_sessions has 2 rows"),
+        ("UPDATE aitap_session_days SET ended = 7 WHERE asked = 0", "aitap_session_days has 2 rows"),
+        ("DELETE FROM aitap_session_days", "that do not count what sessions there are"),
         ("UPDATE aitap_monthly_usage SET output_tokens = output_tokens + 1", "not the sum of aitap_daily_usage"),
         ("DELETE FROM aitap_daily_totals", "aitap_daily_totals has"),
         ("UPDATE aitap_daily_models SET prompts = 7", "not the sum of aitap_daily_totals"),
