@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AwayError",
     "StorageError",
+    "among",
     "check_schema",
     "closed_database",
     "execute_many",
@@ -197,6 +198,16 @@ def execute_many(database: Database, sql: str, rows: Sequence[Sequence[Any]]) ->
 def question_marks(count: int) -> str:
     """So many parameters in brackets: ``(?, ?, ?)``."""
     return f"({', '.join('?' * count)})"
+
+
+def among(database: Database, ids: Sequence[str]) -> tuple[str, Sequence[Any]]:
+    """What comes behind a column of UUIDs to ask for these, and the parameters of it.
+
+    A server that knows arrays takes one parameter, and one plan does for any number of them.
+    """
+    if database.param == "?":
+        return f"IN {question_marks(len(ids))}", ids
+    return "= ANY (CAST(? AS uuid[]))", (list(ids),)
 
 
 def _in_style_of(database: Database, sql: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["HEARTBEAT_SECONDS", "Lives", "beat", "begin_run", "end_run", "mark_interrupted"]
+__all__ = ["HEARTBEAT_SECONDS", "Lives", "beat", "begin_run", "end_run", "last_heard", "mark_interrupted"]
 
 HEARTBEAT_SECONDS = 15.0
 _DEAD_SECONDS = 60.0
@@ -38,6 +38,12 @@ _INTERRUPT = "UPDATE aibridge_interceptions SET outcome = 'interrupted', ended_a
 _BEGIN = "INSERT INTO aitap_proxies (host, pid, started_at, heartbeat_at) VALUES (?, ?, ?, ?) RETURNING id"
 _BEAT = "UPDATE aitap_proxies SET heartbeat_at = ? WHERE id = ?"
 _END = "UPDATE aitap_proxies SET heartbeat_at = ?, ended_at = ? WHERE id = ?"
+
+
+def last_heard(database: Database) -> float | None:
+    """The last heartbeat of any proxy, in epoch seconds; None where there never was one."""
+    [(beat,)] = rows_of(database, "SELECT max(heartbeat_at) FROM aitap_proxies")
+    return None if beat is None else parse_timestamp(beat).timestamp()
 
 
 def begin_run(database: Database) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aitap.storage import contents, kinds, sessions
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import among, rows_of
 from aitap.storage.evidence.chain import cover
 from aitap.storage.models import CONTENTS
 
@@ -34,14 +34,14 @@ _TOLD = (
     "id, session_id, initiator_id, kind_id, started_at, outcome, purpose, thread_root_id, "
     "json_extract(metadata, '$.agent'), "
 )
-_TAKE = f"DELETE FROM aibridge_interceptions WHERE id IN {{}} RETURNING {_TOLD}{', '.join(CONTENTS)}"
+_TAKE = f"DELETE FROM aibridge_interceptions WHERE id {{}} RETURNING {_TOLD}{', '.join(CONTENTS)}"
 _TAKE_USAGES = (
-    "DELETE FROM aibridge_token_usages WHERE interception_id IN {} "
+    "DELETE FROM aibridge_token_usages WHERE interception_id {} "
     f"RETURNING interception_id, {', '.join(_COUNTERS)}, cost_micros"
 )
-_TAKE_CALLS = "DELETE FROM aibridge_tool_usages WHERE interception_id IN {} RETURNING interception_id"
-_TAKE_PROMPTS = "DELETE FROM aibridge_user_prompts WHERE interception_id IN {} RETURNING interception_id"
-_TAKE_THOUGHTS = "DELETE FROM aibridge_model_thoughts WHERE interception_id IN {}"
+_TAKE_CALLS = "DELETE FROM aibridge_tool_usages WHERE interception_id {} RETURNING interception_id"
+_TAKE_PROMPTS = "DELETE FROM aibridge_user_prompts WHERE interception_id {} RETURNING interception_id"
+_TAKE_THOUGHTS = "DELETE FROM aibridge_model_thoughts WHERE interception_id {}"
 
 
 def take_away(database: Database, ids: Sequence[str]) -> None:
@@ -50,15 +50,15 @@ def take_away(database: Database, ids: Sequence[str]) -> None:
     Call it inside a transaction. Contents that nobody refers to any more are only noted, for
     :func:`aitap.storage.contents.collect`.
     """
-    those = question_marks(len(ids))
+    # In the order of the index, so that neighbours go together.
+    those, names = among(database, sorted(ids))
     shares: dict[sessions.Key, sessions.Share] = {}
     by_id: dict[str, sessions.Share] = {}
     typed: set[str] = set()
     days: kinds.Days = {}
     of_kinds: kinds.OfSessions = {}
     digests: set[str] = set()
-    # In the order of the index, so that neighbours go together.
-    for row in rows_of(database, _TAKE.format(those), sorted(ids)):
+    for row in rows_of(database, _TAKE.format(those), names):
         own_id, session, initiator, kind, at, outcome, purpose, root, agent, *referred = row
         share = shares.get((session, initiator))
         if share is None:
@@ -74,13 +74,13 @@ def take_away(database: Database, ids: Sequence[str]) -> None:
         kinds.count_one(days, of_kinds, (session, initiator, kind), at[:10], at)
         digests.update(digest for digest in referred if digest)
     contents.note_loose(database, digests)
-    for own_id, *counters, cost in rows_of(database, _TAKE_USAGES.format(those), ids):
+    for own_id, *counters, cost in rows_of(database, _TAKE_USAGES.format(those), names):
         _count_usage(by_id[own_id], counters, cost)
-    for (own_id,) in rows_of(database, _TAKE_CALLS.format(those), ids):
+    for (own_id,) in rows_of(database, _TAKE_CALLS.format(those), names):
         by_id[own_id].tool_calls += 1
-    for (own_id,) in rows_of(database, _TAKE_PROMPTS.format(those), ids):
+    for (own_id,) in rows_of(database, _TAKE_PROMPTS.format(those), names):
         by_id[own_id].prompts += own_id in typed
-    rows_of(database, _TAKE_THOUGHTS.format(those), ids)
+    rows_of(database, _TAKE_THOUGHTS.format(those), names)
     sessions.subtract(database, shares)
     kinds.subtract(database, days, of_kinds)
     cover(database, removed=[str(own_id) for own_id in ids])

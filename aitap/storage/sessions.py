@@ -205,29 +205,29 @@ class Share(msgspec.Struct, gc=False):
     cost_micros: int = 0
 
 
-_SUBTRACT = (
-    f"UPDATE aitap_sessions SET {', '.join(f'{name} = {name} - ?' for name in Share.__struct_fields__)} "
-    "WHERE session_id = ? AND initiator_id = ?"
-)
 _REST = (
     "FROM aibridge_interceptions i WHERE i.session_id = aitap_sessions.session_id "
     "AND i.initiator_id = aitap_sessions.initiator_id AND i.ended_at IS NOT NULL"
 )
 _DELETE_EMPTY = f"{_DELETE} AND NOT EXISTS (SELECT 1 {_REST})"
-_SHORTEN = (
-    "UPDATE aitap_sessions SET "
+_SUBTRACT = (
+    f"UPDATE aitap_sessions SET {', '.join(f'{name} = {name} - ?' for name in Share.__struct_fields__)}, "
     f"client = (SELECT i.client {_REST} ORDER BY i.started_at, coalesce(i.client, '') LIMIT 1), "
     f"started_at = (SELECT i.started_at {_REST} ORDER BY i.started_at LIMIT 1) "
     "WHERE session_id = ? AND initiator_id = ?"
 )
 _QUIET = (
     "UPDATE aitap_sessions SET last_prompt = NULL, last_active_at = started_at "
-    "WHERE session_id = ? AND initiator_id = ? AND prompts = 0"
+    "WHERE session_id = ? AND initiator_id = ? AND prompts = 0 "
+    "AND (last_prompt IS NOT NULL OR last_active_at <> started_at)"
+)
+_ACTIVE = (
+    "(SELECT s.last_active_at FROM aitap_sessions s WHERE s.session_id = aitap_session_kinds.session_id "
+    "AND s.initiator_id = aitap_session_kinds.initiator_id)"
 )
 _MOVE_QUIET = (
-    "UPDATE aitap_session_kinds SET active_at = (SELECT s.last_active_at FROM aitap_sessions s WHERE s.session_id = "
-    "aitap_session_kinds.session_id AND s.initiator_id = aitap_session_kinds.initiator_id) "
-    "WHERE session_id = ? AND initiator_id = ?"
+    f"UPDATE aitap_session_kinds SET active_at = {_ACTIVE} "
+    f"WHERE session_id = ? AND initiator_id = ? AND active_at <> {_ACTIVE}"
 )
 
 
@@ -237,8 +237,9 @@ def subtract(database: Database, shares: dict[Key, Share]) -> None:
     Work does not grow with the sessions. For that price a session goes on naming a provider or model
     that only its older part used.
     """
+    execute_many(database, _DELETE_EMPTY, list(shares))
     execute_many(database, _SUBTRACT, [(*msgspec.structs.astuple(share), *key) for key, share in shares.items()])
-    for sql in (_DELETE_EMPTY, _SHORTEN, _QUIET, _MOVE_QUIET):
+    for sql in (_QUIET, _MOVE_QUIET):
         execute_many(database, sql, list(shares))
 
 

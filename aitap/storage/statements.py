@@ -8,7 +8,7 @@ that is already there stays as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import peewee
@@ -19,7 +19,7 @@ from aitap.storage.database import execute_many, question_marks
 from aitap.storage.fields import Json, Timestamp, json_text, timestamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from peewee import Database, Field
 
@@ -27,16 +27,13 @@ __all__ = ["as_unicode", "insert_records"]
 
 
 class _Form:
-    """Some columns of a table: the statement that inserts them, and ``row``, which makes a row.
-
-    It takes a value, what it belongs to (a child's interception, an interception's kind), and the proxy's run.
-    """
+    """Some columns of a table: the statement that inserts them, and ``row``, a row of them, in Python."""
 
     def __init__(self, fields: Sequence[Field], conflict: str) -> None:
         columns = [field.name for field in fields]
         into = f"INSERT INTO {fields[0].model._meta.table_name} ({', '.join(columns)})"
         typed = ", ".join(f"{field.name} {_TYPES.get(field.field_type, field.field_type)}" for field in fields)
-        self.row = _compiled("r, of, run", f"({', '.join(map(_value, fields))})")
+        self.row = f"({', '.join(map(_value, fields))})"
         self._columns = columns
         self._sql = f"{into} VALUES {question_marks(len(columns))} {conflict}"
         self._copy = f"COPY {fields[0].model._meta.table_name} ({', '.join(columns)}) FROM STDIN"
@@ -98,25 +95,32 @@ class _Table:
         self._whole = _Form(fields, conflict)
         # To bind a null costs sqlite3 as much as a text, and to leave it out nothing.
         self._usual = _Form([field for field in fields if field.name not in seldom], conflict)
-        unknown = (f"not r.{name}" if name == "metadata" else f"r.{name} is None" for name in seldom)
-        self._is_usual = _compiled("r", " and ".join(unknown))
+        is_usual = " and ".join(f"not r.{name}" if name == "metadata" else f"r.{name} is None" for name in seldom)
+        self._filling = _compiled(
+            "whole, usual",
+            f"lambda r, of, run=None: usual({self._usual.row}) if {is_usual} else whole({self._whole.row})",
+        )
 
-    def insert(
-        self, database: Database, values: Iterable[tuple[Any, Any]], run: int | None = None, *, fresh: bool
-    ) -> None:
-        """Insert values, each with what it belongs to."""
+    def batch(self) -> _Batch:
+        """An empty one."""
         whole: list[tuple[Any, ...]] = []
         usual: list[tuple[Any, ...]] = []
-        is_usual, whole_row, usual_row = self._is_usual, self._whole.row, self._usual.row
-        for value, of in values:
-            if is_usual(value):
-                usual.append(usual_row(value, of, run))
-            else:
-                whole.append(whole_row(value, of, run))
-        if whole:
-            self._whole.insert(database, whole, fresh=fresh)
-        if usual:
-            self._usual.insert(database, usual, fresh=fresh)
+        forms = ((self._whole, whole), (self._usual, usual))
+        return _Batch(self._filling(whole.append, usual.append), forms)
+
+
+class _Batch(NamedTuple):
+    """Rows of one table."""
+
+    add: Callable[..., None]
+    """Adds a row, made of a value, what it belongs to (a child's interception, an interception's kind), the run."""
+    forms: Sequence[tuple[_Form, list[tuple[Any, ...]]]]
+
+    def insert(self, database: Database, *, fresh: bool) -> None:
+        """Insert them; ``fresh`` are known not to be there."""
+        for form, rows in self.forms:
+            if rows:
+                form.insert(database, rows, fresh=fresh)
 
 
 _INTERCEPTIONS = _Table(
@@ -156,11 +160,21 @@ def insert_records(
 def _insert(
     database: Database, pairs: Sequence[tuple[record.Interception, int]], proxy_id: int | None, *, fresh: bool
 ) -> None:
-    _INTERCEPTIONS.insert(database, pairs, proxy_id, fresh=fresh)
-    _PROMPTS.insert(database, [(child, r.id) for r, _ in pairs for child in r.user_prompts], fresh=fresh)
-    _TOKENS.insert(database, [(child, r.id) for r, _ in pairs for child in r.token_usages], fresh=fresh)
-    _TOOLS.insert(database, [(child, r.id) for r, _ in pairs for child in r.tool_usages], fresh=fresh)
-    _THOUGHTS.insert(database, [(child, r.id) for r, _ in pairs for child in r.model_thoughts], fresh=fresh)
+    batches = [table.batch() for table in (_INTERCEPTIONS, _PROMPTS, _TOKENS, _TOOLS, _THOUGHTS)]
+    interception, prompt, usage, tool, thought = (batch.add for batch in batches)
+    # All rows of a record at a time: most of its moments are the same.
+    for r, kind in pairs:
+        interception(r, kind, proxy_id)
+        for prompted in r.user_prompts:
+            prompt(prompted, r.id)
+        for used in r.token_usages:
+            usage(used, r.id)
+        for called in r.tool_usages:
+            tool(called, r.id)
+        for thinking in r.model_thoughts:
+            thought(thinking, r.id)
+    for batch in batches:
+        batch.insert(database, fresh=fresh)
 
 
 def as_unicode(interception: record.Interception) -> record.Interception:

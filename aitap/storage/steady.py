@@ -2,7 +2,8 @@
 
 A clock that is hours or years ahead for a while, as after a bad answer of a time server or with an empty battery,
 would make everything old. So a jump counts only when it has lasted a day; until then time goes on from where it was.
-What the clock was at the start is believed: nothing tells that it was wrong.
+What the clock was at the start is believed, too, unless it is more than a month beyond the last that was heard of
+anybody: then it has to last a day as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ __all__ = ["BELIEVED_AFTER", "SteadyClock"]
 
 BELIEVED_AFTER = 86400.0
 """Seconds."""
+
+_LONG_AWAY = 30 * 86400.0
+"""Seconds for which nobody ran, without a doubt in the clock."""
 
 _JUMP = 60.0
 """Seconds that are corrected without a doubt."""
@@ -35,6 +39,11 @@ class SteadyClock:
         self._wall, self._running = wall, running
         self._from = wall(), running()
         self._doubted_since: float | None = None
+
+    def begin(self, heard: float) -> None:
+        """``heard`` is the newest moment (epoch seconds) of which others have told."""
+        if self._wall() > heard + _LONG_AWAY:
+            self._from = heard, self._running()
 
     def now(self) -> float:
         """Epoch seconds, at most what the wall clock says."""

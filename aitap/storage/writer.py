@@ -46,6 +46,8 @@ _LONGEST_PAUSE = 5.0
 _PATIENCE = 0.5
 """Seconds that the database may take for a batch before what waits goes to the spool."""
 _LOOK = 0.25
+_REST = 0.002
+"""Seconds between two steps of the retention, in which other processes have their turn to write."""
 _ADOPT_EVERY = 3.0
 """Seconds between two looks for what dead proxies left."""
 
@@ -260,7 +262,7 @@ class Writer:
         self._failing = str(error).partition("\n")[0]
         if first:
             spool = "" if self._waiting.spool is None else " (records are kept in the spool)"
-            log.error("cannot write to the database, will try again until it works: %s%s", error, spool)
+            log.error("cannot write to the database, will try again until it works: %s%s", self._failing, spool)
         self._database.close()
         self._waiting.keep()
         if self._waiting.closed and self._waiting.spool is not None and not self._waiting.memory:
@@ -276,7 +278,7 @@ class Writer:
         now = time.monotonic()
         waiting = self._waiting
         due = min(self._next_beat, self._next_prune, self._next_adoption if waiting.spool is not None else now + 60)
-        idle = 0.0 if self._pruning or self._failing else max(0.0, due - now)
+        idle = _REST if self._pruning else 0.0 if self._failing else max(0.0, due - now)
         work = waiting.next(idle, 0.0 if self._pruning or self._failing else self._flush_interval)
         if work is not None and work.records:
             try:
@@ -299,6 +301,8 @@ class Writer:
 
     def _begin(self) -> None:
         self._opening()
+        if self._commits.run is None and (heard := recovery.last_heard(self._database)) is not None:
+            self._clock.begin(heard)
         self._commits.run = self._commits.run or recovery.begin_run(self._database)
         self._lives = recovery.Lives(self._commits.run)
         self._begun = True

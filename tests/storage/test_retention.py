@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from peewee import Database
 
 from aitap.record import Lineage
-from aitap.storage import retention
+from aitap.storage import recovery, retention
 from aitap.storage.database import transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.models import Session
 from aitap.storage.retention import prunable, prune, prune_slices
 from aitap.storage.sessions import rebuild
+from aitap.storage.steady import SteadyClock
 from aitap.storage.usage_models import KEYS
 from aitap.storage.writer import Writer
 from tests.storage.making import (
@@ -204,6 +205,22 @@ def test_the_writer_prunes_again_after_the_interval(database: Database) -> None:
     assert writer.flush(60)
     assert eventually(lambda: rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(0,)])
     assert writer.close()
+
+
+def test_a_writer_that_starts_while_the_clock_is_years_ahead_removes_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(database, 5, time.time() - 600)
+    recovery.begin_run(database)
+    ahead = time.time() + 1e8
+    monkeypatch.setattr("aitap.storage.writer.SteadyClock", lambda: SteadyClock(lambda: ahead))
+    writer = Writer(database, flush_interval=0.0, retention=3600.0, retention_interval=0.01)
+    writer.start()
+    writer.submit(interception(ahead))
+    assert writer.flush(60)
+    assert writer.submit(interception(ahead))
+    assert writer.close()
+    assert rows(database, "SELECT count(*) FROM aibridge_interceptions") == [(7,)]
 
 
 def test_a_thousand_years_are_for_ever(recording: Recording) -> None:

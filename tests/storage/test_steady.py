@@ -63,3 +63,17 @@ def test_a_clock_that_was_set_back_is_believed_at_once() -> None:
 def test_the_machines_own_clocks_are_taken() -> None:
     clock = SteadyClock()
     assert clock.now() <= clock.now()
+
+
+def test_a_clock_that_is_far_beyond_what_was_heard_last_is_not_believed_at_once() -> None:
+    hands = Hands()
+    clock = steady(hands)
+    clock.begin(hands.wall - 10 * 24 * HOUR)
+    assert clock.now() == hands.wall
+    heard = hands.wall - 1000 * 24 * HOUR
+    clock.begin(heard)
+    assert clock.now() == heard
+    hands.pass_(HOUR)
+    assert clock.now() == heard + HOUR
+    hands.pass_(BELIEVED_AFTER)
+    assert clock.now() == hands.wall

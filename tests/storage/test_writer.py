@@ -11,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,7 +25,7 @@ from peewee import SqliteDatabase
 
 from aitap.record import Interception, TokenUsage, ToolUsage
 from aitap.storage import models, sessions
-from aitap.storage.database import open_database
+from aitap.storage.database import open_database, transaction
 from aitap.storage.writer import Writer
 from tests.storage.making import (
     ANN,
@@ -304,6 +305,38 @@ def test_a_locked_database_is_tried_again_and_nothing_is_lost(
     assert writer.close()
     other.close()
     assert [record.levelname for record in caplog.records if record.name == "aitap.storage.writer"] == ["ERROR"] * 2
+
+
+@pytest.mark.sqlite
+def test_other_processes_write_between_the_steps_of_the_retention(
+    database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: who asks for the lock waits for a few of them at most."""
+    steps = 0
+    busy = threading.Event()
+
+    def slices(database: SqliteDatabase, *_: float) -> Iterator[int]:
+        nonlocal steps
+        while True:
+            with transaction(database):
+                busy.wait(0.02)
+            steps += 1
+            yield 0
+
+    monkeypatch.setattr("aitap.storage.writer.prune_slices", slices)
+    other = open_database(f"sqlite:///{tmp_path}/aitap.db")
+    writer = Writer(database, flush_interval=0.0, retention=1.0)
+    writer.start()
+    assert eventually(lambda: steps > 0)
+    waited = []
+    for _ in range(15):
+        busy.wait(0.01)  # somewhere within a step
+        before = steps
+        with transaction(other):
+            waited.append(steps - before)
+    other.close()
+    assert writer.close()
+    assert sorted(waited)[len(waited) // 2] <= 4
 
 
 @pytest.mark.parametrize("error", [peewee.OperationalError, peewee.DatabaseError, peewee.InternalError])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SqliteHome"]
 
 _BUSY_SECONDS = 5.0
+_LOOK_SECONDS = 0.001
+"""How long a writer waits before it looks again whether another has let go of the lock."""
 _INCREMENTAL = 2
 _SPARE_PAGES = 1024
 _PRAGMAS = {
@@ -70,18 +72,21 @@ class SqliteHome:
                     f"no database at {path}: start the proxy with `aitap run` first, "
                     "or set AITAP_DATABASE_URL to where it is"
                 )
+            if path.is_dir():
+                raise StorageError(f"cannot use {path}: it is a folder; name the file in it")
             return
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             kind = AwayError if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO) else StorageError
-            raise kind(f"cannot create {path}: {error.strerror}; set AITAP_DATABASE_URL to another place") from None
+            verb = "write" if os.path.lexists(path) else "create"
+            raise kind(f"cannot {verb} {path}: {error.strerror}; set AITAP_DATABASE_URL to another place") from None
 
     def database(self, *, read_only: bool) -> Database:
         """See :class:`aitap.storage.homes.home.Home`."""
         # As a URI, so that SQLite never makes the file by itself: one that went away is an error, not an empty start.
-        database: Any = SqliteDatabase(
+        database: Any = _Sqlite(
             f"{self._path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
             pragmas=None if read_only else _PRAGMAS,
             timeout=_BUSY_SECONDS,
@@ -180,6 +185,32 @@ class SqliteHome:
     def may_come_back(self, reason: str) -> bool:
         """See :class:`aitap.storage.homes.home.Home`."""
         return any(words in reason for words in ("readonly", "locked", "full", "disk I/O"))
+
+
+class _Sqlite(SqliteDatabase):
+    """Takes the write lock soon after another lets go of it.
+
+    SQLite by itself looks again ever less often, at last ten times a second: who removes a million rows in short
+    steps, with moments between, would keep others out for many of them.
+    """
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction. Raises Peewee's ``OperationalError`` where others keep the lock for seconds."""
+        deadline = time.monotonic() + self.timeout
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            cursor = self.cursor()  # type: ignore[no-untyped-call]
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                while True:
+                    try:
+                        cursor.execute(f"BEGIN {lock_type or 'IMMEDIATE'}")
+                        return
+                    except sqlite3.OperationalError as error:
+                        if "locked" not in str(error) or time.monotonic() > deadline:
+                            raise
+                    time.sleep(_LOOK_SECONDS)
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
 
 
 def _when_not_busy(connect: Any) -> None:
