@@ -19,7 +19,7 @@ READY = $(VENV)/.ready
 PIP = PIP_USER=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
-	@echo 'make run      start the proxy, recording into SQLite (ARGS="-- --listen-port 9090")'
+	@echo 'make run      start the proxy, recording into SQLite (ARGS="--port 9090")'
 	@echo 'make test     run the tests (ARGS="-k sse -x")'
 	@echo 'make lint     check style and types'
 	@echo 'make bench    measure against plain mitmdump'

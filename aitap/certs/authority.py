@@ -129,7 +129,10 @@ def ensure_authority(confdir: Path) -> Authority:
             with atomic_file(public) as file:
                 file.write(list(_PEM.finditer(secret.read_bytes()))[-1][0] + b"\n")
     except OSError as error:
-        raise AuthorityError(f"{error.filename or confdir}: {error.strerror or error}") from None
+        raise AuthorityError(
+            f"{error.filename or confdir}: {error.strerror or error}; the CA is kept in {confdir}: "
+            "make that yours to read and write, or name another folder with --confdir"
+        ) from None
     return Authority(path=public, der=trusted)
 
 

@@ -16,6 +16,7 @@ import peewee
 from aitap import settings
 from aitap.checkup.budgets import check_budgets
 from aitap.checkup.finding import Finding, ok, problem, warning
+from aitap.checkup.unanswered import check_unanswered
 from aitap.export.human import one_line, size
 from aitap.storage.database import StorageError, open_database, rows_of
 from aitap.storage.fields import parse_timestamp
@@ -71,6 +72,7 @@ def check_records(situation: Situation) -> Iterator[Finding]:
         yield from _clock(situation, database)
         yield from _proxies(situation, database)
         yield from _refusals(situation, database)
+        yield from check_unanswered(database, situation.now)
         yield from check_budgets(database, in_force.budgets, situation.now.astimezone(UTC).date())
     except (peewee.PeeweeException, sqlite3.Error) as error:
         yield problem("database.read", f"the database cannot be read: {error}", "`aitap db check`")

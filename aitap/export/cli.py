@@ -6,8 +6,11 @@ that goes away (``| head``) is no failure.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import difflib
 import importlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -80,6 +83,16 @@ class Root(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; for a name that is none it says which one was meant."""
+        if args[0][:1].isalpha() and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table's lines: to ask the commands themselves would load them all."""
         with formatter.section("Commands"):
@@ -103,6 +116,7 @@ class Root(click.Group):
         **extra: Any,
     ) -> NoReturn:
         """Runs the command line ``args`` and exits."""
+        _write_what_can_be_written()
         try:
             status = super().main(args, prog_name, standalone_mode=False, **extra)
         except _ReaderGoneError:
@@ -130,6 +144,24 @@ def _fail(message: str, status: int) -> NoReturn:
     except OSError:
         _forget_output()
     sys.exit(status)
+
+
+def _write_what_can_be_written() -> None:
+    """Makes a ? of a letter that the terminal's encoding does not have; file names keep their bytes."""
+    codecs.register_error("aitap", _question_marks)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="aitap")
+
+
+def _question_marks(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(
+        # What os.fsdecode could not decode stands for the byte it was.
+        bytes((ord(letter) - 0xDC00,)) if "\udc80" <= letter <= "\udcff" else b"?"
+        for letter in error.object[error.start : error.end]
+    ), error.end
 
 
 def _forget_output() -> None:

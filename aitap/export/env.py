@@ -65,7 +65,7 @@ def env(
     ca: Path | None,
     confdir: Path,
 ) -> None:
-    r"""Print the proxy and CA variables for clients.
+    """Print the proxy and CA variables for clients.
 
     \b
     sh, bash, zsh   eval "$(aitap env)"
@@ -76,7 +76,7 @@ def env(
 
     A container reaches the proxy only where it listens on more than loopback: `aitap run --host 0.0.0.0`.
     The CA of a proxy on another machine is fetched once, with `aitap ca fetch`.
-    """
+    """  # noqa: D301 - click wants the character itself
     proxy = with_key(proxy, key_file)
     certificate, bundle = trust_files(proxy, confdir, ca)
     if shell == "docker":

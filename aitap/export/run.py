@@ -20,6 +20,9 @@ __all__ = ["run"]
 
 _BEHIND = "aitap.mitmdump_options"
 
+_OURS = {"--listen-port": "--port", "-p": "--port", "--listen-host": "--host"}
+"""Options of mitmdump's that are ours: what we say of the place would not be true."""
+
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 """What stands for all addresses, and that of these which this machine has for itself."""
 
@@ -63,6 +66,8 @@ def run(ctx: click.Context, *, port: int, host: str, workers: int, confdir: Path
     from aitap.storage.homes import shown
 
     options = ctx.meta[_BEHIND]
+    if theirs := next((name for name in (word.partition("=")[0] for word in options) if name in _OURS), None):
+        raise click.UsageError(f"{theirs}: say {_OURS[theirs]}, and say it before --", ctx)
     settings = in_force(_settings_in(options))
     database_url = settings.database_url
     authority = ensure_authority(confdir)

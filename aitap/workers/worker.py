@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
 import socket
 import sys
@@ -65,6 +66,9 @@ def main() -> int:
     """Run: the line's descriptor, those of the sockets with commas between them, then mitmdump's arguments."""
     from mitmproxy.tools.main import mitmdump  # noqa: PLC0415 - the seam comes first
 
+    # What happens is told when it happens, in a file or a journal too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     global membership  # noqa: PLW0603 - scripts are loaded by mitmproxy, which hands them nothing
     membership = Membership(socket.socket(fileno=int(sys.argv[1])))
     sockets = [socket.socket(fileno=int(word)) for word in sys.argv[2].split(",")]

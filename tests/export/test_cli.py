@@ -87,8 +87,8 @@ def test_version(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("line", "status", "words"),
     [
-        ("bogus", 2, "No such command 'bogus'"),
-        ("usages", 2, "No such command 'usages'"),
+        ("bogus", 2, "No such command 'bogus' (see"),
+        ("usages", 2, "No such command 'usages', did you mean 'usage'?"),
         ("interceptions bogus", 2, "No such command 'bogus'"),
         ("interceptions list --bogus", 2, "--bogus"),
         ("interceptions list --limit 0", 2, "1<=x<=1000"),
@@ -118,6 +118,9 @@ def test_version(invoke: Invoke) -> None:
         ("exec", 2, "COMMAND"),
         ("run extra", 2, "extra"),
         ("run --port 0", 2, "--port"),
+        ("run -- --listen-port 9090", 2, "--listen-port: say --port"),
+        ("env --confdir /dev/null/folder", 1, "name another folder with --confdir"),
+        ("--database-url sqlite:////dev sessions list", 1, "it is a folder"),
         ("--database-url mysql://x sessions list", 1, "database_url"),
         ("--database-url sqlite:////nowhere/x.db sessions list", 1, "no database at /nowhere/x.db"),
         ("sessions list --database-url sqlite:////nowhere/x.db", 1, "no database at /nowhere/x.db"),
@@ -127,6 +130,13 @@ def test_version(invoke: Invoke) -> None:
 )
 def test_a_failure_is_one_line_and_a_status(line: str, status: int, words: str, invoke: Invoke) -> None:
     assert words in invoke(*line.split(), status=status).stderr
+
+
+@pytest.mark.usefixtures("written")
+def test_a_failure_that_repeats_what_it_was_given_cannot_touch_the_terminal(invoke: Invoke) -> None:
+    failed = invoke("interceptions", "list", "-q", "x\x1b[2J\u202e:y", status=2).stderr
+    assert "unknown search key" in failed
+    assert not {"\x1b", "\u202e"} & set(failed)
 
 
 def test_an_unknown_setting_in_the_environment_is_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +192,19 @@ def test_output_that_cannot_be_written_is_one_line(command: str, written: Writte
         )
     assert done.returncode == 1
     assert done.stderr == b"aitap: No space left on device\n"
+
+
+def test_a_letter_that_the_terminal_does_not_have_is_a_question_mark(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "Büro ☃")
+    done = subprocess.run(
+        [sys.executable, "-m", "aitap", "env", "--shell", "dotenv", "--confdir", folder, "--proxy", "localhost:9"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "Büro ?".encode("latin-1") in done.stdout
 
 
 @pytest.mark.parametrize("module", ["mitmproxy", "peewee", "rich", "cryptography", "aitap.storage"])

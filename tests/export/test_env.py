@@ -111,6 +111,11 @@ def test_a_no_proxy_of_ones_own_stays(invoke: Invoke, confdir: Path, monkeypatch
     assert out["NO_PROXY"] == out["no_proxy"] == "127.0.0.1,localhost,::1,.corp.example"
 
 
+def test_the_help_has_a_line_for_each_shell(invoke: Invoke) -> None:
+    lines = [line.split()[0] for line in invoke("env", "--help").stdout.splitlines() if "aitap env" in line]
+    assert lines[-5:] == ["sh,", "fish", "PowerShell", "Docker", "with"]
+
+
 def test_notes_on_a_client_go_to_stderr(invoke: Invoke, confdir: Path) -> None:
     plain = invoke("env", "--proxy", "localhost:9", "--confdir", str(confdir))
     noted = invoke("env", "--proxy", "localhost:9", "--confdir", str(confdir), "--client", "codex")

@@ -94,7 +94,8 @@ class Mitmdump:
         own = {
             "AITAP_DATABASE_URL": self.database_url,
             "TEST_UPSTREAM_PORT": str(upstream.port),
-            "PYTHONUNBUFFERED": "1",
+            # Ours tells what happens when it happens, without help.
+            "PYTHONUNBUFFERED": "" if command == "aitap run" else "1",
         }
         if network == "network.py":
             # Loopback answers for the whole Internet.

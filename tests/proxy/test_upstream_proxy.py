@@ -11,7 +11,7 @@ import pytest
 
 from tests.proxy.client import OPENAI, exchange
 from tests.proxy.company import CompanyCA, CompanyProxy
-from tests.proxy.mitmdump import Mitmdump
+from tests.proxy.mitmdump import Mitmdump, until
 from tests.proxy.plain import ask, dial
 from tests.proxy.raw import Listener, open_socks, open_tunnel
 from tests.proxy.upstream import Upstream, answer
@@ -194,9 +194,13 @@ def test_what_it_signs_itself_is_trusted_where_its_ca_is_in_upstream_ca(
     assert (status, body) == (200, b"inspected")
 
 
-def test_what_it_signs_itself_is_not_trusted_otherwise(start: Start, tmp_path: Path) -> None:
+def test_what_it_signs_itself_is_not_trusted_otherwise_and_the_log_says_what_to_do(
+    start: Start, tmp_path: Path
+) -> None:
     proxy, _ = start(CompanyProxy(0, ca=CompanyCA(tmp_path), inspect=True), verify=True)
-    assert exchange(proxy, OPENAI, "/v1/chat/completions", ASKED)[0] == 502
+    assert [exchange(proxy, OPENAI, "/v1/chat/completions", ASKED)[0] for _ in range(2)] == [502, 502]
+    until(lambda: f"shown for {OPENAI} is not from a CA" in proxy.said(), "the advice in the log")
+    assert proxy.said().count("set upstream_ca") == 1
 
 
 def test_a_proxy_that_speaks_tls_itself_is_trusted_by_the_same_file(

@@ -99,7 +99,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, options: dict[
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
     assert str(tmp_path) in error_of(f"sqlite:///{tmp_path}", migrate=True)
-    assert "cannot be opened" in error_of(f"sqlite:///{tmp_path}")
+    assert "it is a folder" in error_of(f"sqlite:///{tmp_path}")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions bind everyone but root")

@@ -23,6 +23,7 @@ from aitap.access.egress.resolver import Resolver, address_of
 from aitap.access.egress.roots import write_roots
 from aitap.access.egress.upstream import Upstream, chain, upstream_of
 from aitap.access.grafts import Grafts
+from aitap.access.quiet import Quiet
 from aitap.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mitmproxy.connection import Client, Server
     from mitmproxy.http import HTTPFlow
     from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+    from mitmproxy.tls import TlsData
 
     from aitap.access.peers import Peer, Peers
     from aitap.access.startup import Startup
@@ -41,6 +43,9 @@ logger = logging.getLogger(__name__)
 
 _SOON = 1.0
 """Seconds to wait for a name that the upstream proxy will look up anyway."""
+
+_NOT_TRUSTED = "Certificate verify failed"
+"""As mitmproxy words it."""
 
 _FAULT = Refused("fault", "aitap: this destination could not be checked, so nobody may go there; see the proxy's log")
 _NOT_THROUGH = Refused("upstream", "aitap: this kind of connection cannot go through the upstream proxy")
@@ -58,6 +63,7 @@ class Egress:
         self._upstream: Upstream | None = None
         self._choices: Choices | None = None
         self._grafts = Grafts()
+        self._untrusted = Quiet(3600.0, 256)
 
     @property
     def refusals(self) -> Mapping[str, int]:
@@ -227,6 +233,17 @@ class Egress:
         if refused is not None:
             self._refusals.note(refused.reason, peer.address, refused.text)
             _hang_up(data.client, server)
+
+    def tls_failed_server(self, data: TlsData) -> None:
+        """What mitmproxy logs says what failed; once an hour for a host this says what to do."""
+        server = data.context.server
+        host = server.sni or (server.address[0] if server.address else "")
+        if _NOT_TRUSTED in (data.conn.error or "") and self._untrusted.may_speak(host):
+            logger.warning(
+                "aitap: the certificate shown for %s is not from a CA this machine trusts, so no call gets there: "
+                "where the network inspects TLS, set upstream_ca to the file of its CA",
+                host,
+            )
 
     def _destination(self, client: Client, host: str, port: int) -> Destination:
         if self._destinations is None:
