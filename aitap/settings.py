@@ -195,6 +195,9 @@ class Settings:
     body_limit: int = _setting("0", "The longest request body, such as 64m; 0 for any.", size)
     header_limit: int = _setting("64k", "The longest request head (its first line and headers).", size)
     connection_limit: int = _setting("0", "How many connections a user may have open; 0 for any number.", count)
+    shortcuts: bool = _setting(
+        "true", "Whether the proxy goes shorter ways than mitmproxy's own, to the same end: half the CPU.", boolean
+    )
     policy: PolicyMode = _setting(  # noqa: RUF009
         "off",
         "What the [[rule]] tables of aitap.toml do: off, warn (record what would be refused) or enforce.",

@@ -51,6 +51,8 @@ __all__ = ["Recorder"]
 logger = logging.getLogger(__name__)
 
 _LARGE = 1024 * 1024
+_LONGEST_HEAD = 60.0
+"""Seconds that the head of a request takes at most, from its first byte."""
 
 
 def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
@@ -206,7 +208,8 @@ class Recorder:
         if self.relay is None or (call := called(self._router, flow)) is None:
             return
         identity = self.peers.speaker(flow.client_conn)
-        head = functools.partial(_head, call.route, flow.request.data, (call.host, call.path, call.query), identity)
+        where, began = (call.host, call.path, call.query), _began(flow.request.timestamp_start)
+        head = functools.partial(_head, call.route, flow.request.data, where, identity, began)
         if call.post:
             if exchange := self.relay.exchange(head):
                 self._exchanges[flow.id] = exchange
@@ -218,7 +221,7 @@ class Recorder:
         """The body is whole (mitmproxy holds it); it is taken by reference."""
         exchange = self._exchanges.get(flow.id)
         if exchange is not None:
-            at = time.time()
+            at = exchange.now()
             exchange.begin(flow.request.data.content or b"", at)
             if decision := flow.metadata.get(POLICY):
                 exchange.note({"policy": decision}, at)
@@ -234,7 +237,7 @@ class Recorder:
             if response.stream is False and response.status_code != 101 and _is_long(response):
                 response.stream = True
             return
-        exchange.respond(response.status_code, response.headers.fields, time.time())
+        exchange.respond(response.status_code, response.headers.fields, exchange.now())
         if self._traced:
             _tell_connection(exchange, flow)
         earlier = response.stream
@@ -250,7 +253,7 @@ class Recorder:
             return
         if flow.response.raw_content:  # set by another script or a replay: it never went through the tap
             exchange.tap()(flow.response.raw_content)
-        exchange.end(time.time())
+        exchange.end(exchange.now())
 
     @_harmless
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -281,7 +284,7 @@ class Recorder:
         if exchange is None:
             return
         message = flow.error.msg if flow.error else "the connection broke"
-        exchange.end(time.time(), failure=message, cancelled=gone_by_client(flow, message))
+        exchange.end(exchange.now(), failure=message, cancelled=gone_by_client(flow, message))
 
 
 def _settings() -> Settings:
@@ -293,7 +296,7 @@ def _tell_connection(exchange: RelayedExchange, flow: http.HTTPFlow) -> None:
     server = flow.server_conn
     begun, ready = server.timestamp_start, server.timestamp_tls_setup or server.timestamp_tcp_setup
     if begun is not None and ready is not None:
-        exchange.connected(begun, ready, time.time(), reused=ready <= flow.request.timestamp_start)
+        exchange.connected(begun, ready, exchange.now(), reused=ready <= flow.request.timestamp_start)
 
 
 def _is_long(response: http.Response) -> bool:
@@ -313,7 +316,13 @@ def _after(earlier: Any, tap: Callable[[bytes], bytes]) -> Callable[[bytes], Any
     return stream
 
 
-def _head(route: Route, data: http.RequestData, where: tuple[str, str, str], identity: Identity) -> Head:
+def _began(told: float) -> float:
+    """When a request began whose head has just come: as mitmproxy told, unless the clock was set since."""
+    at = time.time()
+    return told if 0 <= at - told < _LONGEST_HEAD else at
+
+
+def _head(route: Route, data: http.RequestData, where: tuple[str, str, str], identity: Identity, began: float) -> Head:
     host, path, query = where
     return (
         route,
@@ -323,7 +332,7 @@ def _head(route: Route, data: http.RequestData, where: tuple[str, str, str], ide
         query,
         data.http_version.decode("ascii", "replace"),
         data.headers.fields,
-        data.timestamp_start,
+        began,
         identity.user_id,
         identity.api_key_id,
     )

@@ -11,13 +11,15 @@ new exchanges are not begun, counted and told. If the recorder dies, a new one i
 was not safe yet (:mod:`aitap.capture.held`).
 
 Every tuple is ``(kind, source, at, ...)``: one of the constants, the number of the exchange or socket, and
-the time in epoch seconds.
+the time in epoch seconds. Of one exchange all times go by the clock as it was at the beginning: one that is set
+meanwhile makes nothing last an hour, or end before it began.
 """
 
 from __future__ import annotations
 
 import logging
 from itertools import count
+from time import monotonic
 from time import time as now
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -104,7 +106,7 @@ class Relay:
         self._call_later = call_later
         self._tick = tick
         self._numbers = count(1)
-        self._gathering: dict[int, list[bytes]] = {}
+        self._gathering: dict[int, tuple[list[bytes], float]] = {}
         self._begun = 0
         self._count_begun = count_begun
         self.on_opened: Callable[[int, Item], None] = lambda number, item: None  # noqa: ARG005
@@ -159,9 +161,9 @@ class Relay:
         self._armed = self._open > 0
         if self._armed:
             self._call_later(self._tick, self.flush)
-        for number, pieces in self._gathering.items():
+        for number, (pieces, ahead) in self._gathering.items():
             if pieces:
-                self.items.append((PIECES, number, now(), pieces[:]))
+                self.items.append((PIECES, number, monotonic() + ahead, pieces[:]))
                 pieces.clear()
         if self.items:
             # The list stays the same object: taps hold its append.
@@ -169,13 +171,17 @@ class Relay:
             self.items.clear()
             self._line.send(items)
 
-    def gather(self, number: int, pieces: list[bytes]) -> None:
-        """Hand over what this list has, once a tick, until :meth:`gathered`. It stays the same object, too."""
-        self._gathering[number] = pieces
+    def gather(self, number: int, pieces: list[bytes], ahead: float) -> None:
+        """Hand over what this list has, once a tick, until :meth:`gathered`. It stays the same object, too.
+
+        ``ahead`` is how far the exchange's clock is ahead of ``time.monotonic``.
+        """
+        self._gathering[number] = pieces, ahead
 
     def gathered(self, number: int, at: float) -> None:
         """The stream is over: what its list still has comes before its end."""
-        if pieces := self._gathering.pop(number, None):
+        pieces, _ = self._gathering.pop(number, ((), 0.0))
+        if pieces:
             self.items.append((PIECES, number, at, pieces))
 
     def faulted(self, where: str) -> None:
@@ -196,12 +202,17 @@ class Relay:
 class RelayedExchange:
     """One request and its response, as the hooks see them."""
 
-    __slots__ = ("_head", "_number", "_relay")
+    __slots__ = ("_ahead", "_head", "_number", "_relay")
 
     def __init__(self, relay: Relay, number: int, head: Callable[[], Head]) -> None:
         self._relay = relay
         self._number = number
         self._head: Callable[[], Head] | None = head
+        self._ahead = now() - monotonic()
+
+    def now(self) -> float:
+        """Epoch seconds by the clock of this exchange."""
+        return monotonic() + self._ahead
 
     @property
     def number(self) -> int:
@@ -230,7 +241,7 @@ class RelayedExchange:
 
     def tap(self) -> Callable[[bytes], bytes]:
         """A function that notes each piece of the response body on its way to the client and gives it back as it is."""
-        tap = _tap(self._relay, self._number)
+        tap = _tap(self._relay, self._number, self._ahead)
         next(tap)
         return tap.send
 
@@ -241,7 +252,7 @@ class RelayedExchange:
             self._relay.ended((END, self._number, at, failure, cancelled))
 
 
-def _tap(relay: Relay, number: int) -> Generator[bytes, bytes, None]:
+def _tap(relay: Relay, number: int, ahead: float) -> Generator[bytes, bytes, None]:
     """Runs for every chunk of every stream: no call that can be spared, and nothing may be raised.
 
     A generator, since to resume one costs half of what a call of a function does.
@@ -250,12 +261,12 @@ def _tap(relay: Relay, number: int) -> Generator[bytes, bytes, None]:
     data = yield b""
     for _ in range(SINGLY):
         try:
-            append((DATA, number, now(), data))
+            append((DATA, number, monotonic() + ahead, data))
         except Exception:  # noqa: BLE001 - logged there
             relay.faulted("tap")
         data = yield data
     pieces: list[bytes] = []
-    relay.gather(number, pieces)
+    relay.gather(number, pieces, ahead)
     gather = pieces.append
     while True:
         try:

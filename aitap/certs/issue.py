@@ -34,7 +34,7 @@ def make_root(now: datetime | None = None) -> tuple[ec.EllipticCurvePrivateKey, 
     now = now or datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("aitap root", key)
-    builder = _builder(name, name, key, now, now + ROOT_LIFE, path_length=1)
+    builder = _builder(name, name, key, (now - _SKEW, now + ROOT_LIFE), path_length=1)
     return key, builder.sign(key, hashes.SHA256())
 
 
@@ -47,8 +47,9 @@ def make_intermediate(
     """A new intermediate and its key; without ``permitted`` it may sign for any host."""
     now = now or datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
-    end = min(now + INTERMEDIATE_LIFE, root.not_valid_after_utc)
-    builder = _builder(_name("aitap proxy", key), root.subject, key, now, end, path_length=0)
+    # From as early as the root: one that is made while the clock is ahead must be good when it is right again.
+    life = root.not_valid_before_utc, min(now + INTERMEDIATE_LIFE, root.not_valid_after_utc)
+    builder = _builder(_name("aitap proxy", key), root.subject, key, life, path_length=0)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = builder.add_extension(
@@ -85,8 +86,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
-    now: datetime,
-    end: datetime,
+    life: tuple[datetime, datetime],
     *,
     path_length: int,
 ) -> x509.CertificateBuilder:
@@ -99,8 +99,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(end)
+        .not_valid_before(life[0])
+        .not_valid_after(life[1])
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(
             x509.KeyUsage(digital_signature=False, decipher_only=False, key_cert_sign=True, crl_sign=True, **unused),

@@ -2,7 +2,8 @@
 
 mitmproxy copies the names of the server's certificate into its own, and the address the client dialled. One
 name outside of the constraints makes clients refuse the whole certificate: such names are left out. And it
-keeps leaves for as long as it runs: here those that soon expire are made anew.
+keeps leaves for as long as it runs: here those that soon expire, or begin later since they were made while the clock
+was ahead, are made anew.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class LeafStore(certs.CertStore):
             commonname, wanted = self._allowed(commonname, wanted)
         kept = x509.GeneralNames(wanted)
         entry = super().get_cert(commonname, kept, *more, **named)
-        if (commonname, kept) in self.certs and entry.cert.notafter < datetime.now(UTC) + _RENEWED:
+        if (commonname, kept) in self.certs and not _good(entry.cert):
             self.certs = {names: other for names, other in self.certs.items() if other is not entry}
             self.expire_queue = [other for other in self.expire_queue if other is not entry]
             entry = super().get_cert(commonname, kept, *more, **named)
@@ -93,3 +94,8 @@ class LeafStore(certs.CertStore):
                 shown,
             )
         return commonname, names
+
+
+def _good(leaf: certs.Cert) -> bool:
+    now = datetime.now(UTC)
+    return leaf.notbefore <= now < leaf.notafter - _RENEWED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,19 @@ def test_a_call_of_a_model_is_recorded_and_its_bytes_pass_unchanged(recorder: Re
         *("completed", "anthropic", "api.anthropic.com", "/v1/messages"),
     )
     assert record.user_prompts[0].prompt == "do it"
-    assert record.started_at == 946681200
+
+
+@pytest.mark.parametrize(("told", "believed"), [(-5.0, True), (-36_000.0, False), (3600.0, False)])
+def test_a_call_began_when_mitmproxy_says_unless_the_clock_was_set_since(
+    recorder: Recorder, records: Records, told: float, believed: bool
+) -> None:
+    found, now = call(), time.time()
+    found.request.timestamp_start = now + told
+    answer(ask(found, recorder), recorder, [b""])
+    [record] = records.all
+    assert (record.started_at == now + told) == believed
+    assert record.duration is not None
+    assert record.duration < 60
 
 
 def test_the_query_is_no_part_of_the_record(recorder: Recorder, records: Records) -> None:

@@ -107,6 +107,26 @@ def test_a_long_stream_is_handed_over_whole_and_in_order(relay: Relay, line: Lin
     assert list(dict.fromkeys(item[0] for item in items)) == [BEGIN, DATA, PIECES, END]
 
 
+def test_an_exchange_lasts_as_long_as_it_does_whatever_becomes_of_the_clock(
+    relay: Relay, line: Line, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, running = [1_000_000.0], [50.0]
+    monkeypatch.setattr(module, "now", lambda: wall[0])
+    monkeypatch.setattr(module, "monotonic", lambda: running[0])
+    exchange = begun(relay)
+    tap = exchange.tap()
+    for each in range(SINGLY + 2):
+        running[0] += 1
+        wall[0] = (-3.0, 4e9)[each % 2]
+        tap(b"x")
+    clock.tick()
+    exchange.end(exchange.now())
+    clock.tick()
+    [_, *data, pieces, end] = [item for items in line.sent for item in items]
+    assert [item[2] for item in data] == [1_000_001.0 + each for each in range(SINGLY)]
+    assert (pieces[0], pieces[2], end[2]) == (PIECES, 1_000_066.0, 1_000_066.0)
+
+
 def test_of_two_long_streams_each_keeps_its_own(relay: Relay, line: Line, clock: Clock) -> None:
     taps = [begun(relay).tap() for _ in range(2)]
     for _ in range(2 * SINGLY):
@@ -136,7 +156,7 @@ def test_a_tap_gives_the_bytes_back_whatever_becomes_of_it(relay: Relay, monkeyp
     def broken() -> float:
         raise RuntimeError
 
-    monkeypatch.setattr(module, "now", broken)
+    monkeypatch.setattr(module, "monotonic", broken)
     assert (tap(b"x"), relay.faults) == (b"x", 1)
 
 

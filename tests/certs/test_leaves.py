@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -73,6 +74,23 @@ def test_a_leaf_is_made_once_and_anew_when_it_soon_expires(store: LeafStore, mon
     assert again.cert.notafter > datetime.now(UTC) + timedelta(days=40)
     assert store.get_cert("openai.azure.com", azure) is again
     assert len(store.certs) == len(store.expire_queue) == 2
+
+
+def test_a_leaf_that_was_made_while_the_clock_was_ahead_is_made_anew_when_it_is_right(
+    store: LeafStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(days=30)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certs, "datetime", SimpleNamespace(datetime=Ahead, timedelta=timedelta, UTC=UTC))
+        ahead = store.get_cert("api.anthropic.com", [ANTHROPIC])
+    assert ahead.cert.notbefore > datetime.now(UTC)
+    now = store.get_cert("api.anthropic.com", [ANTHROPIC])
+    assert now.cert.notbefore < datetime.now(UTC) < now.cert.notafter
+    assert store.get_cert("api.anthropic.com", [ANTHROPIC]) is now
 
 
 def test_a_leaf_lives_less_than_its_issuer_is_sure_to(store: LeafStore) -> None:

@@ -166,6 +166,13 @@ def test_the_intermediate_never_outlives_the_root() -> None:
     assert make_intermediate(key, root, HOSTS, now)[1].not_valid_after_utc == root.not_valid_after_utc
 
 
+def test_an_intermediate_that_is_made_while_the_clock_is_ahead_is_good_when_it_is_right_again() -> None:
+    now = datetime.now(UTC)
+    key, root = make_root(now)
+    made = make_intermediate(key, root, HOSTS, now + timedelta(days=400))[1]
+    assert made.not_valid_before_utc <= now < made.not_valid_after_utc
+
+
 def test_renewal_without_the_root_key_says_to_bring_it(confdir: Path, tmp_path: Path) -> None:
     offline = (confdir / ROOT).rename(tmp_path / "offline.pem")
     with pytest.raises(AuthorityError, match="put it back, or name it with --root"):

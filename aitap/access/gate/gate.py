@@ -231,7 +231,7 @@ class Gate:
         for session in self.door.sessions:
             if not session.admitted:
                 strangers = True
-                if now - session.client.timestamp_start > PATIENCE:
+                if time.monotonic() - session.came > PATIENCE:
                     self.close(session)
                 continue
             grant = session.grant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Session:
     __slots__ = (
         "address_grant",
         "admitted",
+        "came",
         "client",
         "ended",
         "grant",
@@ -34,6 +36,7 @@ class Session:
 
     def __init__(self, client: Client, peer: Peer, *, required: bool) -> None:
         self.client = client
+        self.came = time.monotonic()
         self.peer = peer
         self.required = required
         """Whether a key is needed here."""
