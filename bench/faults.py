@@ -44,10 +44,10 @@ def main() -> int:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="aitap-faults-", ignore_cleanup_errors=True))
         )
-        for name in ("confdir", "work", "pg"):
+        for name in ("confdir", "work"):
             (folder / name).mkdir()
         CertStore.create_store(folder / "confdir", "mitmproxy", 2048)
-        small = [stack.enter_context(tmpfs(folder / name, size)) for name, size in (("db", "192m"), ("small", "8m"))]
+        small = [stack.enter_context(tmpfs(folder / name, size)) for name, size in (("db", "320m"), ("small", "8m"))]
         if not all(small):
             print("no small disks can be mounted here: faults of disks are left out", file=sys.stderr)
             faults = [fault for fault in faults if fault not in NEED_ROOT]
@@ -55,9 +55,11 @@ def main() -> int:
         stack.callback(upstream.close)
         place: SqlitePlace | PostgresPlace = SqlitePlace(folder / "db")
         if chosen.database == "postgresql":
-            place = PostgresPlace(folder / "pg")
+            (folder / "db" / "pg").mkdir()
+            place = PostgresPlace(folder / "db" / "pg")
             stack.callback(place.close)
-            faults = [fault for fault in faults if fault == "room" or fault not in NEED_ROOT]
+            # A disk that somebody writes to cannot be made to take no writes.
+            faults = [fault for fault in faults if fault != "readonly"]
         spool = folder / "small" / "spool"
         disks = (Disk(folder / "db"), Disk(folder / "small"))
         laboratory = Laboratory(folder / "work", folder / "confdir", upstream, place, spool, chosen.seed, disks)

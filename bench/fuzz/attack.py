@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from bench.corpus import SAMPLES, SOCKETS, Sample, SocketSample
 from bench.fuzz import mutations
+from bench.fuzz.codings import coded
+from bench.fuzz.framing import frame_damaged, reframed
+from bench.fuzz.samples import SAMPLES, SECRET, WRONG
 from bench.fuzz.subject import Fields, request_flow
+from bench.fuzz.talks import TALKS
+from tests.capture.framing import EVENT_STREAM
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.corpus import Sample
     from bench.fuzz.subject import Subject
+    from bench.fuzz.talks import Talk
 
-__all__ = ["attack"]
+__all__ = ["attack", "planned"]
 
-_SOCKETS = 0.05
+_SOCKETS = 0.08
 _UNHARMED = 0.05
 """The share of exchanges of which nothing is changed but how it is cut."""
 _LABELS = ("eu-1", "a", "\u00e9", "x.y", "")
@@ -40,19 +48,19 @@ def attack(subject: Subject, seed: int, number: int) -> None:
     """Exchange ``number`` of those of a seed."""
     dice = Random(seed * 1_000_003 + number)
     if dice.random() < _SOCKETS:
-        _socket(subject, dice, number, dice.choice(SOCKETS))
+        _socket(subject, dice, number, dice.choice(TALKS))
     else:
         _exchange(subject, dice, number, dice.choice(SAMPLES))
 
 
 def _exchange(subject: Subject, dice: Random, number: int, sample: Sample) -> None:
     unharmed = dice.random() < _UNHARMED
-    body, coding = (sample.body, b"") if unharmed else mutations.coded(dice, _body(dice, sample.body))
+    body, coding = (sample.body, b"") if unharmed else coded(dice, _body(dice, sample.body))
     headers: Fields = (
         (b"host", sample.host.encode()),
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
-        (b"authorization", b"Bearer sk-" + b"x" * 40),
+        (b"authorization", b"Bearer " + SECRET.encode()),
         *dice.choice(_CLIENTS),
         *(((b"content-encoding", coding),) if coding else ()),
     )
@@ -76,6 +84,16 @@ def _exchange(subject: Subject, dice: Random, number: int, sample: Sample) -> No
     subject.exchange(number, found, answer, pieces, "" if unharmed else dice.choice(_ERRORS))
 
 
+def planned(dice: Random, sample: Sample) -> tuple[bytes, dict[str, str], list[bytes]]:
+    """A request's body, the fields of its answer and the answer's pieces: all that HTTP allows to be sent."""
+    body = _body(dice, sample.body)
+    data, coding = coded(dice, b"".join(_pieces(dice, sample)))
+    fields = {"content-type": dice.choice((sample.content_type,) * 9 + ("text/plain",)), "request-id": "req_1"}
+    if coding and coding.isascii():
+        fields["content-encoding"] = coding.decode()
+    return body, fields, mutations.split(dice, data)
+
+
 def _body(dice: Random, body: bytes) -> bytes:
     chance = dice.random()
     if chance < 0.4:
@@ -86,17 +104,24 @@ def _body(dice: Random, body: bytes) -> bytes:
 
 
 def _answer(dice: Random, sample: Sample, *, unharmed: bool) -> tuple[http.Response, list[bytes]]:
-    pieces = list(sample.pieces) if unharmed else mutations.disordered(dice, sample.pieces)
-    data = b"".join(pieces)
-    coding = b""
+    data = b"".join(sample.pieces)
+    content_type, coding = sample.content_type, b""
     if not unharmed:
-        if not sample.streamed and dice.random() < 0.5:
-            data = mutations.json_damaged(dice, data)
-        if dice.random() < 0.1:
-            data = mutations.damaged(dice, data)
-        data, coding = mutations.coded(dice, data)
+        if dice.random() < 0.03:
+            sample = dice.choice(SAMPLES)  # in another language
+        if dice.random() < 0.04:
+            data = dice.choice(WRONG)
+            content_type = dice.choice((content_type, "application/json", "text/html"))
+            data = mutations.json_damaged(dice, data) if dice.random() < 0.5 else data
+        else:
+            data = b"".join(_pieces(dice, sample))
+            if not sample.streamed and dice.random() < 0.6:
+                data = mutations.json_damaged(dice, data)
+            if dice.random() < 0.1:
+                data = mutations.damaged(dice, data)
+        data, coding = coded(dice, data)
     headers: Fields = (
-        (b"content-type", sample.content_type.encode()),
+        (b"content-type", content_type.encode()),
         (b"request-id", b"req_1"),
         *(((b"content-encoding", coding),) if coding else ()),
     )
@@ -107,17 +132,29 @@ def _answer(dice: Random, sample: Sample, *, unharmed: bool) -> tuple[http.Respo
     return answer, mutations.split(dice, data)
 
 
-def _socket(subject: Subject, dice: Random, number: int, sample: SocketSample) -> None:
-    path = sample.path + (f"?{sample.query}" if sample.query else "")
-    headers: Fields = ((b"host", sample.host.encode()), (b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
+def _pieces(dice: Random, sample: Sample) -> list[bytes]:
+    """The answer's events in disorder, in another dress, and some of them once more after the end."""
+    framed = sample.content_type == EVENT_STREAM
+    pieces = mutations.disordered(dice, sample.pieces, frame_damaged if framed else None)
+    if dice.random() < 0.05:
+        pieces += dice.choice((sample, dice.choice(SAMPLES))).pieces
+    if sample.content_type == "text/event-stream" and dice.random() < 0.3:
+        pieces = reframed(dice, pieces)
+    return pieces
+
+
+def _socket(subject: Subject, dice: Random, number: int, talk: Talk) -> None:
+    path = talk.path + (f"?{talk.query}" if talk.query else "")
+    headers: Fields = ((b"host", talk.host.encode()), (b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
     headers = mutations.fields(dice, (*headers, *dice.choice(_CLIENTS)))
-    found = request_flow(b"GET", sample.host, path.encode(), headers, b"", b"HTTP/1.1")
-    messages: list[tuple[bool, bool, bytes]] = []
+    found = request_flow(b"GET", talk.host, path.encode(), headers, b"", b"HTTP/1.1")
+    messages = [(True, True, _message(dice, message)) for message in talk.opening if dice.random() < 0.95]
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3, 5, 30))):
-        asks = dice.choice((1, 1, 1, 0, 2))
-        messages += [(True, dice.random() < 0.98, _message(dice, sample.ask)) for _ in range(asks)]
-        answers = mutations.disordered(dice, sample.answers) if dice.random() < 0.6 else sample.answers
-        messages += [(dice.random() < 0.02, dice.random() < 0.99, piece) for piece in answers]
+        asked, answered = dice.choice(talk.turns)
+        for _ in range(dice.choice((1, 1, 1, 0, 2))):
+            messages += [(True, dice.random() < 0.98, _message(dice, message)) for message in asked]
+        answers: Sequence[bytes] = mutations.disordered(dice, answered) if dice.random() < 0.6 else answered
+        messages += [(dice.random() < 0.02, dice.random() < 0.99, message) for message in answers]
     subject.socket(number, found, messages, dice.choice(("client", "provider", "nobody")))
 
 

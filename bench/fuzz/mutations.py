@@ -1,27 +1,20 @@
-"""What can go wrong with bytes, with JSON, with events, with codings and with headers; all by dice that are given."""
+"""What can go wrong with bytes, with JSON, with events and with headers; all by dice that are given."""
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import json
-import zlib
+import re
 from typing import TYPE_CHECKING, Any
-
-import brotli
-import zstandard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from random import Random
 
-__all__ = ["CODINGS", "coded", "damaged", "disordered", "fields", "json_damaged", "split"]
+__all__ = ["damaged", "disordered", "fields", "json_damaged", "split"]
 
-CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda data: gzip.compress(data, 1),
-    "deflate": zlib.compress,
-    "br": lambda data: brotli.compress(data, quality=1),
-    "zstd": zstandard.compress,
-}
+_MOST = 4 << 20
+"""Bytes above which nothing is doubled any more: three times sixty of a long text would be gigabytes."""
 
 _TOKENS = (
     *(
@@ -54,6 +47,9 @@ _TOKENS = (
 )
 """What is put into the midst of bytes."""
 
+_DENSE = hashlib.shake_256(b"dense").hexdigest(6000)
+"""Long, and no database makes it shorter by compressing it."""
+
 _VALUES: tuple[Any, ...] = (
     *(
         None,
@@ -83,6 +79,7 @@ _VALUES: tuple[Any, ...] = (
         "\U0001f600",
         "\u202e",
         "x" * 70_000,
+        _DENSE,
         "\n\n",
         "data: x",
         " ",
@@ -104,6 +101,15 @@ _RAW = (
 )
 _MARK = "@raw@"
 
+_COUNTS: tuple[Any, ...] = (
+    *(0, -1, -0.0, 0.5, 7.0, True, None, "12", "-1", "1e3", "", [], [5], {}, {"a": 5}, _MARK),
+    *(2**31, 2**40 - 1, 2**40, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), 10**30, 1e308, 5e-324),
+)
+"""What stands where a number should."""
+
+_ENORMOUS = 10 << 20
+_MEMBER = re.compile(rb'"\w+":')
+
 _NAMES = (
     *(b"content-type", b"content-encoding", b"content-length", b"transfer-encoding", b"user-agent", b"authorization"),
     *(
@@ -118,6 +124,7 @@ _NAMES = (
     *(b"", b"a b", b"X" * 5000, b"retry-after", b"x-amzn-requestid", b"originator", b"x-app", b"proxy-authorization"),
 )
 _FIELD_VALUES = (
+    _DENSE.encode(),
     *(b"", b" ", b"\0", b"\xff\xfe\xfd", b"x" * 70_000, b"gzip", b"gzip, br", b"br, gzip, zstd, deflate", b"identity"),
     *(b"x-unknown", b"text/event-stream", b"application/json; charset=utf-16", b"application/vnd.amazon.eventstream"),
     *(
@@ -175,8 +182,11 @@ def json_damaged(dice: Random, data: bytes) -> bytes:
         value = json.loads(data)
     except (ValueError, RecursionError):
         return damaged(dice, data)
-    for _ in range(dice.randint(1, 3)):
-        value = _changed(dice, value)
+    if dice.random() < 0.3:
+        _recounted(dice, value)
+    else:
+        for _ in range(dice.randint(1, 3)):
+            value = _changed(dice, value)
     try:
         text = json.dumps(value, ensure_ascii=dice.random() < 0.5, indent=dice.choice((None, None, 1)))
     except (ValueError, RecursionError):
@@ -184,7 +194,37 @@ def json_damaged(dice: Random, data: bytes) -> bytes:
     found = text.encode("utf-8", "surrogatepass")
     while f'"{_MARK}"'.encode() in found:
         found = found.replace(f'"{_MARK}"'.encode(), dice.choice(_RAW), 1)
-    return found
+    return _doubled_member(dice, found) if dice.random() < 0.05 else found
+
+
+def _recounted(dice: Random, value: Any) -> None:
+    """Change numbers of a value, and nothing else; there may be none."""
+    places: list[tuple[Any, Any]] = []
+    inside = [value]
+    while inside:
+        holder = inside.pop()
+        pairs = holder.items() if isinstance(holder, dict) else enumerate(holder) if isinstance(holder, list) else ()
+        for place, item in pairs:
+            if isinstance(item, int | float) and not isinstance(item, bool):
+                places.append((holder, place))
+            inside.append(item)
+    for holder, place in dice.sample(places, min(len(places), dice.choice((1, 1, 2, 9)))):
+        holder[place] = dice.choice(_COUNTS)
+
+
+def _doubled_member(dice: Random, text: bytes) -> bytes:
+    """JSON with one member twice, the first of them odd."""
+    members = list(_MEMBER.finditer(text))
+    if not members:
+        return text
+    member = dice.choice(members)
+    return (
+        text[: member.start()]
+        + member[0]
+        + dice.choice((b"null", b"-1", b'"x"', b"[]"))
+        + b","
+        + text[member.start() :]
+    )
 
 
 def _changed(dice: Random, value: Any) -> Any:
@@ -204,7 +244,7 @@ def _changed(dice: Random, value: Any) -> Any:
             case 0:
                 return value[:at] + value[at + 1 :]
             case 1:
-                return value[:at] + [value[at]] * dice.choice((2, 3, 60)) + value[at:]
+                return value[:at] + [value[at]] * _times(dice, _weight(value[at])) + value[at:]
             case _:
                 return [*value[:at], _changed(dice, value[at]), *value[at + 1 :]]
     match dice.randrange(6):
@@ -216,11 +256,36 @@ def _changed(dice: Random, value: Any) -> Any:
                 deep = [deep] if dice.random() < 0.5 else {"a": deep}
             return deep
         case _:
+            if dice.random() < 0.0005:
+                return "9" * _ENORMOUS
             return dice.choice(_VALUES)
 
 
-def disordered(dice: Random, pieces: Sequence[bytes]) -> list[bytes]:
-    """Events with some of them left out, doubled, swapped, changed, or the rest of them missing."""
+def _times(dice: Random, size: int) -> int:
+    """How often something of so many bytes is said again."""
+    return max(1, min(dice.choice((1, 1, 2, 60)), _MOST // (size + 1)))
+
+
+def _weight(value: Any) -> int:
+    """About the bytes of a value as JSON, as far as that matters."""
+    total = 0
+    inside = [value]
+    while inside and total < _MOST:
+        item = inside.pop()
+        total += len(item) if isinstance(item, str) else 8
+        if isinstance(item, dict | list):
+            inside += item.values() if isinstance(item, dict) else item
+    return total
+
+
+def disordered(
+    dice: Random, pieces: Sequence[bytes], event_damaged: Callable[[Random, bytes], bytes] | None = None
+) -> list[bytes]:
+    """Events with some of them left out, doubled, swapped, changed, or the rest of them missing.
+
+    ``event_damaged`` changes what is inside of one; without it that is the JSON that stands in a text.
+    """
+    change = event_damaged or _event_damaged
     found = list(pieces)
     for _ in range(dice.randint(0, 3)):
         if not found:
@@ -230,14 +295,14 @@ def disordered(dice: Random, pieces: Sequence[bytes]) -> list[bytes]:
             case 0:
                 del found[at]
             case 1:
-                found[at:at] = [found[at]] * dice.choice((1, 1, 2, 60))
+                found[at:at] = [found[at]] * _times(dice, len(found[at]))
             case 2:
                 other = dice.randrange(len(found))
                 found[at], found[other] = found[other], found[at]
             case 3:
                 del found[at:]
             case 4 | 5:
-                found[at] = _event_damaged(dice, found[at])
+                found[at] = change(dice, found[at])
             case 6:
                 found[at] = damaged(dice, found[at])
             case _:
@@ -251,28 +316,6 @@ def _event_damaged(dice: Random, event: bytes) -> bytes:
     if start < 0 or end < start or b"\0" in event[:start]:
         return damaged(dice, event)
     return event[:start] + json_damaged(dice, event[start : end + 1]) + event[end + 1 :]
-
-
-def coded(dice: Random, data: bytes) -> tuple[bytes, bytes]:
-    """Bytes in a content coding, and its name; now and then the two do not fit, or the end is missing."""
-    if dice.random() < 0.6:
-        return data, b""
-    name, code = dice.choice(list(CODINGS.items()))
-    said = name.encode()
-    match dice.randrange(8):
-        case 0:
-            return data, said
-        case 1:
-            return code(data), dice.choice((b"", b"x-unknown", b"gzip, " + said, said.upper(), b"\xff"))
-        case 2:
-            return damaged(dice, code(data)), said
-        case 3:
-            other, again = dice.choice(list(CODINGS.items()))
-            return again(code(data)), said + b", " + other.encode()
-        case 4:
-            return code(data) + b"trailing", said
-        case _:
-            return code(data), said
 
 
 def split(dice: Random, data: bytes) -> list[bytes]:

@@ -13,6 +13,7 @@ from aitap.storage.checks import problems
 from aitap.storage.database import open_database, rows_of
 from bench import machine, places
 from bench.fuzz.attack import attack
+from bench.fuzz.readers import misread
 from bench.fuzz.subject import Finding, Subject
 
 if TYPE_CHECKING:
@@ -92,3 +93,4 @@ def shard(tell: Any, seed: int, numbers: range, folder: Path, database: str) -> 
                 findings.append(Finding(part[-1], f"memory grew from {grown >> 20} to {rss >> 20} MiB"))
             tell.send((seed, len(part), total, rss, findings))
         tell.send((seed, 0, total, 0, judged(url, total, numbers.stop - 1)))
+        tell.send((seed, 0, total, 0, [Finding(numbers.stop - 1, what) for what in misread(url)]))

@@ -1,4 +1,4 @@
-"""What is attacked: the addon's hooks, the line, the recorder's decoding and a writer with a real database.
+"""What is attacked: the addon's hooks, what a policy reads of a request, the line, the recorder and its database.
 
 All in one process, and no turn of a loop between: an exchange that is over is recorded when :meth:`Subject.settle`
 returns. What mitmproxy promises of its hooks (each exchange has one end) is all that is relied on.
@@ -6,6 +6,7 @@ returns. What mitmproxy promises of its hooks (each exchange has one end) is all
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -15,25 +16,30 @@ from mitmproxy import flow, http, websocket
 from mitmproxy.test import tflow, tutils
 from wsproto.frame_protocol import Opcode
 
+from aitap.access.policy import asked_model
 from aitap.capture.addon import Recorder as Addon
 from aitap.capture.frames import Frames
 from aitap.capture.line import RecorderLine
 from aitap.capture.recorder import Recorder, RecorderSettings
 from aitap.capture.relay import Relay
 from aitap.storage.losses import LOSSES
+from bench.fuzz.promises import broken
+from bench.fuzz.tellers import Tellers
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterable
 
-    from aitap.record import CaptureMode
+    from aitap.record import CaptureMode, Interception
 
 __all__ = ["Finding", "Subject", "request_flow"]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
+_TOLD = 8
+"""Of so many exchanges the records of one are told of, too: that takes as long as all else."""
+
 _SLOW = 20.0
-"""Seconds above which one exchange is a finding, however busy the machine."""
+"""Seconds of the processor above which one exchange is a finding."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -97,6 +103,11 @@ class Subject:
         self._addon.relay = self._relay = Relay(self._line, lambda *_: None)
         self._relay.on_opened, self._relay.on_closed = self._line.held.opened, self._line.held.closed
         self.findings: list[Finding] = []
+        self._number = 0
+        self._loop = asyncio.new_event_loop()
+        self._tellers = Tellers()
+        self._submit = self.recorder.pipeline._sink.submit
+        self.recorder.pipeline._sink = cast("Any", self)
         self._known: dict[str, int] = {}
         self._words = _Words()
         logging.getLogger("aitap").addHandler(self._words)
@@ -107,7 +118,7 @@ class Subject:
         self, number: int, found: http.HTTPFlow, answer: http.Response | None, pieces: Iterable[bytes], error: str
     ) -> None:
         """A request, an answer's head and its pieces (or none), and an end: as it should be, or with an error."""
-        begun = time.perf_counter()
+        begun, self._number = time.thread_time(), number
         try:
             self._addon.requestheaders(found)
             self._addon.request(found)
@@ -121,6 +132,7 @@ class Subject:
             else:
                 self._addon.response(found)
             self._relay.flush()
+            self._loop.run_until_complete(_ask(found))
         except Exception as raised:  # noqa: BLE001 - this is what is looked for
             self._find(number, f"raised: {raised!r}")
         self._look(number, begun)
@@ -134,7 +146,7 @@ class Subject:
 
     def socket(self, number: int, found: http.HTTPFlow, messages: Iterable[tuple[bool, bool, bytes]], end: str) -> None:
         """A WebSocket: who speaks (the client?), whether it is text, and what; ``end`` is how it is over."""
-        begun = time.perf_counter()
+        begun, self._number = time.thread_time(), number
         try:
             self._addon.requestheaders(found)
             self._addon.request(found)
@@ -148,6 +160,8 @@ class Subject:
                 message = websocket.WebSocketMessage(kind, client, content, at + place / 1000)
                 found.websocket.messages.append(message)
                 self._addon.websocket_message(found)
+                if client:
+                    self._loop.run_until_complete(asked_model.in_frame(content))
                 if message.content is not content:
                     self._find(number, f"a message of {len(content)} bytes was changed")
             found.websocket.closed_by_client = {"client": True, "provider": False}.get(end)
@@ -159,13 +173,20 @@ class Subject:
 
     # Judging
 
+    def submit(self, record: Interception) -> bool:
+        """See :class:`aitap.capture.pipeline.Sink`: each record is looked at on its way to the writer."""
+        if record.ended_at is not None:
+            told = self._tellers.told(record) if self._number % _TOLD == 0 else ()
+            self.findings += [Finding(self._number, f"{record.api}: {what}") for what in (*broken(record), *told)]
+        return self._submit(record)
+
     def _find(self, number: int, what: str) -> None:
         self.findings.append(Finding(number, what))
 
     def _look(self, number: int, begun: float) -> None:
         addon, recorder = self._addon, self.recorder
-        if (took := time.perf_counter() - begun) > _SLOW:
-            self._find(number, f"took {took:.1f} s ")
+        if (took := time.thread_time() - begun) > _SLOW:
+            self._find(number, f"took {took:.1f} s")
         counts = {
             "hook errors": addon.hook_errors,
             "relay faults": self._relay.faults,
@@ -195,7 +216,20 @@ class Subject:
         if self._known.get("lost", 0) < stats.lost:
             self._find(number, f"lost: {stats.lost}; {self._words.last}")
         logging.getLogger("aitap").removeHandler(self._words)
+        self.findings += [Finding(number, what) for what in self._tellers.close()]
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
         return opened
+
+
+async def _ask(found: http.HTTPFlow) -> None:
+    """What a policy wants to know of a request before it goes on: which models it names."""
+    content, path = found.request.raw_content or b"", found.request.path
+    for api in ("bedrock.invoke", "google.generate_content", "openai.chat_completions", "vertex.anthropic"):
+        asked_model.in_path(api, path.partition("?")[0])
+    asked_model.in_query(path.partition("?")[2])
+    coding = found.request.headers.get("content-encoding", "")
+    await asked_model.in_body(await asked_model.undone(content, coding) if coding else content)
 
 
 def request_flow(method: bytes, host: str, path: bytes, headers: Fields, body: bytes, version: bytes) -> http.HTTPFlow:

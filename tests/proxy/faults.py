@@ -56,18 +56,27 @@ FAULTS = (
 )
 """What a round can hurt. ``tail`` is ``database+both`` with the end of the last segment damaged before the next proxy
 starts, ``middle`` with any place of any; ``clients`` and ``provider`` are the networks on either side of the proxy;
-``pair`` is a second proxy on the same database, killed; ``clock`` is set by hours, in the proxy and its recorder, and
-set right again; ``room`` is a spool without room while the database is away;
-``full`` is a disk without room under the database, and ``readonly`` one that takes no writes."""
+``pair`` is a second proxy on the same database, killed; ``clock`` is set by minutes to a year, to 1970 or to 2100, once
+or several times, in the proxy and its recorder, and set right again; ``room`` is a spool without room while the
+database is away; ``full`` is a disk without room under the database, and ``readonly`` one that takes no writes."""
 
 NEED_ROOT = ("room", "full", "full+room", "readonly")
 """They need small disks of their own."""
 
 _CLIENTS = 4
+_STEPS = tuple(3600.0 * hours for hours in (-30, -10, -1, -0.02, 0.02, 1, 10, 30, 9000))
+_MOMENTS = (1000.0, 4_102_444_800.0)
+"""In 1970, where clocks begin without a battery, and in 2100."""
+_LONGEST = 60.0
+"""Seconds that no exchange here lasts."""
 _LOST = re.compile(
     rb"(\d+) RECORDS WERE LOST|and (\d+) records in them are lost|records are taken again; (\d+) were lost"
 )
 _EVENTS = "text/event-stream"
+_OUT_OF_TIME = (
+    "SELECT id, started_at, ended_at, duration FROM aibridge_interceptions "
+    f"WHERE ended_at < started_at OR duration > {_LONGEST} OR time_to_first_token > {_LONGEST}"
+)
 
 
 class Outcome(msgspec.Struct):
@@ -122,6 +131,7 @@ class Laboratory:
         os.environ["TEST_CLOCK"] = str(self._clock)
         self._round = 0
         self._counted = 0
+        self._untimely: set[Any] = set()
         upstream.serve(self._answer)
 
     # Traffic
@@ -230,7 +240,10 @@ class Laboratory:
             time.sleep(self._chance.uniform(0, seconds / 3))
             (near if fault == "clients" else self._far).mend()
         elif fault == "clock":
-            self._set_clock(3600 * self._chance.choice((-30, -10, -0.02, 0.02, 10, 30, 9000)))
+            for _ in range(self._chance.choice((1, 1, 3))):
+                moments = [moment - time.time() for moment in _MOMENTS]
+                self._set_clock(self._chance.choice((*_STEPS, *moments)))
+                time.sleep(self._chance.uniform(0, seconds / 6))
             mend = lambda: self._set_clock(0.0)  # noqa: E731
         elif fault.startswith("database") or fault in ("tail", "middle", *NEED_ROOT):
             mend = self._hurt(fault)
@@ -280,6 +293,8 @@ class Laboratory:
         if fault == "readonly":
             return database.write_protect()
         mends = [self.place.hurt(self._chance) if fault == "room" else database.fill()]
+        if fault != "room":
+            mends.append(self.place.crowd(self._chance))
         if "room" in fault:
             mends.append(spool.fill())
 
@@ -376,6 +391,9 @@ class Laboratory:
         outcome.lost, self._counted = counted - self._counted, counted
         if twice:
             outcome.problems.append(f"recorded twice: {twice[:3]}")
+        if untimely := [row for row in self._rows(_OUT_OF_TIME) if row[0] not in self._untimely]:
+            self._untimely.update(row[0] for row in untimely)
+            outcome.problems.append(f"it ended before it began, or took too long: {untimely[:3]}")
         if len(missing) > outcome.lost:
             outcome.problems.append(f"{len(missing)} missing, {outcome.lost} counted as lost: {missing[:3]}")
         database = open_database(self.place.url, read_only=True)

