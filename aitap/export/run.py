@@ -152,6 +152,9 @@ def _arguments(host: str, port: int, confdir: Path, database_url: str | None, op
 def _mitmdump(arguments: list[str], options: list[str]) -> None:
     from mitmproxy.tools.main import mitmdump
 
+    from aitap.observe.connection_lines import leave_out
+
+    leave_out(options)
     # What happens is told when it happens, in a file or a journal too.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)

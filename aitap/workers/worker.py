@@ -17,6 +17,7 @@ from typing import Any
 from mitmproxy import ctx
 
 from aitap.access.grafts import Grafts
+from aitap.observe.connection_lines import leave_out
 from aitap.workers.member import UP
 from aitap.workers.seam import SeamError, listen_on
 
@@ -78,6 +79,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return WRONG
     arguments = sys.argv[3:]
+    leave_out(arguments)
     sys.argv = ["mitmdump", *arguments]
     mitmdump(arguments)
     return 0
