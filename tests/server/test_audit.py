@@ -74,7 +74,7 @@ def test_lines_are_chosen_and_paged(audited: Site) -> None:
         ({"after_id": "x"}, None),
         ({"after_id": sample.BOB}, None),
         ({"offset": "1"}, "offset"),
-        ({"limit": "9" * 30}, "limit"),
+        ({"limit": "9" * 30}, None),
     ],
 )
 def test_what_cannot_be_meant_is_a_400(audited: Site, question: dict[str, str], field: str | None) -> None:
