@@ -8,7 +8,8 @@ the answer once the event that led to it is over: it is the connection's next ev
 What cannot be answered at once (an addon waits, a flow is held by the user) goes its usual way.
 
 And what one event wants sent to one peer is sent as one piece of up to 16 KB (a TLS record): a head and a
-body, or several events of a stream that came together. It is sent before anybody is asked anything further.
+body, or several events of a stream that came together, eight at first and then ever more. It is sent before anybody
+is asked anything further.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ RELIES_ON = (
 _RECORD = 16 * 1024
 """Bytes of a TLS record (RFC 8446, 5.1); what is longer goes as it comes."""
 
+_JOINED = 8
+"""How many sends are the first piece of what one event wants sent; each next may be twice as many. The start of a long
+answer that came at once does not wait until a hundred of its events have gone through."""
+
 _AT_ONCE = 8
 """Answers that follow each other without a turn of the event loop; a request needs four. Others want their turn."""
 
@@ -104,6 +109,7 @@ class Straight:
                 return
             due = [first]
             waiting: SendData | None = None
+            joined, most = 1, _JOINED
             at_once = True
             for place, event in enumerate(due, 1):  # it grows
                 try:
@@ -111,12 +117,14 @@ class Straight:
                         kind = command.__class__
                         if kind is SendData:
                             if waiting is None:
-                                waiting = command
-                            elif _are_one(waiting, command):
+                                waiting, joined = command, 1
+                            elif joined < most and _are_one(waiting, command):
                                 waiting = SendData(waiting.connection, waiting.data + command.data)
+                                joined += 1
                             else:
                                 yield waiting
                                 waiting = command
+                                joined, most = 1, 2 * most
                             continue
                         if waiting is not None and kind is not Log:
                             yield waiting

@@ -276,6 +276,12 @@ def test_what_one_event_sends_to_one_peer_is_one_piece_up_to_a_record() -> None:
     assert shown(through(layer)) == [b"a" + b"b" * 16_000, b"c" * 1000, b"d" * 20_000, b"ef"]
 
 
+def test_the_start_of_a_long_answer_does_not_wait_for_much_of_the_rest() -> None:
+    layer = Layer()
+    layer.steps = [send(layer, b"a") for _ in range(100)]
+    assert [len(piece) for piece in shown(through(layer))] == [8, 16, 32, 44]
+
+
 def test_what_is_sent_is_sent_before_anybody_is_asked_and_before_a_close() -> None:
     layer, addon = Layer(), Asked()
     close = commands.CloseConnection(layer.client)
