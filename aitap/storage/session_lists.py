@@ -1,8 +1,8 @@
 """The list of sessions as people look through it: sorted by any column, a page at a time, searched for words.
 
 A page goes on from the last row of the one before, whatever it is sorted by. A search for words looks at the prompts
-and tool calls of one session after the other in the list's own order, so that it needs no index which the writer
-would have to keep; it gives up its turn after a stated time and tells how far it came, and goes on from there.
+and tool calls of a number of sessions after the other in the list's own order, so that it needs no index which the
+writer would have to keep; it gives up its turn after a stated time and tells how far it came, and goes on from there.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from peewee import Tuple
 from aitap.storage import queries
 from aitap.storage.database import question_marks, rows_of
 from aitap.storage.fields import Timestamp, is_uuid
+from aitap.storage.filters import where
 from aitap.storage.models import Session
 from aitap.storage.newest_sessions import newest_sessions
-from aitap.storage.rows import TOKEN_COUNTERS, Shape
-from aitap.storage.text_matching import like_condition, like_values
+from aitap.storage.session_filters import session_conditions
+from aitap.storage.word_search import sessions_in_question, texts_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,18 +50,13 @@ SORTS: dict[str, Any] = {
 SEARCH_SECONDS = 1.5
 """For so long a search for words looks before it shows what it has."""
 
-_SESSION = Shape(Session)
 _CHUNK = 200
+_MANY = 1000
+"""So many sessions are looked at together once a few have shown that the words are not in most."""
 _CALLS_AT_ONCE = 20_000
+_CALLS = "SELECT session_id, initiator_id, interceptions FROM aitap_sessions WHERE session_id IN {those}"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\+00:00")
 _LARGEST = 1 << 62
-
-# The order of a CROSS JOIN is kept: SQLite would begin with all prompts there are.
-_FOUND = (
-    "SELECT i.session_id, i.initiator_id, max({text}) FROM aibridge_interceptions i CROSS JOIN {table} c "
-    "WHERE c.interception_id = i.id AND i.session_id IN {those} AND {condition} GROUP BY i.session_id, i.initiator_id"
-)
-_TEXTS = (("aibridge_user_prompts", "c.prompt"), ("aibridge_tool_usages", "c.tool || ' ' || c.input"))
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -115,14 +111,12 @@ def session_page(
     listing = _Listing(database, filter, sort, descending=descending)
     if words:
         return listing.searched(words, limit, after, time.monotonic() + seconds)
-    rows = listing.rows(limit + 1, after)
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return SessionPage(queries.sessions_of(database, rows), listing.cursor(rows[-1]) if more else None, 0)
+    places = listing.places(limit + 1, after)
+    return SessionPage(listing.sessions(places[:limit]), places[limit - 1] if len(places) > limit else None, 0)
 
 
 class _Listing:
-    """The rows that a filter means, in one order."""
+    """The sessions that a filter means, in one order."""
 
     def __init__(self, database: Database, filter: Filter, sort: str, *, descending: bool) -> None:
         self._database = database
@@ -130,80 +124,76 @@ class _Listing:
         self._column = SORTS[sort]
         self._descending = descending
 
-    def rows(self, limit: int, after: Cursor | None) -> list[Any]:
+    def places(self, limit: int, after: Cursor | None) -> list[Cursor]:
+        """Where the first sessions after one stand in this order; nothing else is read of them."""
         if self._column is Session.last_active_at and self._descending:
             place = None if after is None else (str(after.value), after.session_id, after.initiator_id)
-            return queries.sessions_at(
-                self._database, newest_sessions(self._database, self._filter, limit=limit, after=place)
-            )
+            return [Cursor(*row) for row in newest_sessions(self._database, self._filter, limit=limit, after=place)]
         order = (self._column, Session.session_id, Session.initiator_id)
-        query = queries.session_query(self._database, self._filter)
+        query = where(Session.select(*order), session_conditions(self._database, self._filter))
         if after is not None:
             last = Tuple(*msgspec.structs.astuple(after))
             query = query.where(Tuple(*order) < last if self._descending else Tuple(*order) > last)
         query = query.order_by(*(column.desc() if self._descending else column.asc() for column in order))
-        return list(self._database.execute(query.limit(limit)).fetchall())
+        rows = self._database.execute(query.limit(limit)).fetchall()
+        return [Cursor(value, session_id, str(initiator_id)) for value, session_id, initiator_id in rows]
 
-    def cursor(self, row: Any) -> Cursor:
-        """From which a page goes on after this row."""
-        stored = dict(zip(_SESSION.names, row, strict=False))
-        value = sum(stored[name] for name in TOKEN_COUNTERS) if self._column is _TOKENS else stored[self._column.name]
-        return Cursor(value, *_key(row))
+    def sessions(self, places: list[Cursor]) -> list[dict[str, Any]]:
+        """The sessions at these places, in their order."""
+        at = [(str(place.value), *_key(place)) for place in places]
+        return queries.sessions_of(self._database, queries.sessions_at(self._database, at))
 
     def searched(self, words: Sequence[str], limit: int, after: Cursor | None, deadline: float) -> SessionPage:
         """One portion after the other, until there are so many, or no more, or it takes too long."""
-        found: list[Any] = []
+        found: list[Cursor] = []
         excerpts: dict[tuple[str, str], str] = {}
         searched = 0
+        wanted, together = _CHUNK, False
         is_over = False
         while not is_over:
-            rows = self.rows(_CHUNK, after)
-            is_over = len(rows) < _CHUNK
-            while rows:
-                some, rows = _portion(rows)
-                excerpts |= _matches(self._database, [_key(row)[0] for row in some], words)
-                for row in some:
-                    after = self.cursor(row)
+            places = self.places(wanted, after)
+            is_over = len(places) < wanted
+            while places:
+                some, places = self._portion(places, _MANY if together else _CHUNK)
+                those: set[str] | None = None
+                if together:
+                    those = sessions_in_question(self._database, [place.session_id for place in some], words)
+                    together = those is not None
+                    if those is None:
+                        some, places = some[:_CHUNK], some[_CHUNK:] + places
+                ids = [place.session_id for place in some if those is None or place.session_id in those]
+                excerpts |= texts_found(self._database, ids, words)
+                for place in some:
+                    after = place
                     searched += 1
-                    if _key(row) in excerpts:
-                        found.append(row)
+                    if _key(place) in excerpts:
+                        found.append(place)
                         if len(found) == limit:
                             return SessionPage(self._with_excerpts(found, excerpts), after, searched)
-                if (rows or not is_over) and time.monotonic() > deadline:
+                if (places or not is_over) and time.monotonic() > deadline:
                     return SessionPage(self._with_excerpts(found, excerpts), after, searched)
+            if wanted == _CHUNK:
+                wanted, together = _MANY, True
         return SessionPage(self._with_excerpts(found, excerpts), None, searched)
 
-    def _with_excerpts(self, rows: list[Any], excerpts: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
-        sessions = queries.sessions_of(self._database, rows)
-        return [session | {"excerpt": excerpts[_key(row)]} for row, session in zip(rows, sessions, strict=True)]
+    def _portion(self, places: list[Cursor], most: int) -> tuple[list[Cursor], list[Cursor]]:
+        """The first places, with no more calls than are looked at in one go, and the rest."""
+        most = min(most, len(places))
+        total = 0
+        for begin in range(0, most, _CHUNK):
+            some = places[begin : begin + _CHUNK]
+            sql = _CALLS.format(those=question_marks(len(some)))
+            rows = rows_of(self._database, sql, [place.session_id for place in some])
+            calls = {(session_id, str(initiator_id)): count for session_id, initiator_id, count in rows}
+            for number, place in enumerate(some, begin):
+                total += calls.get(_key(place), 0)
+                if total > _CALLS_AT_ONCE and number:
+                    return places[:number], places[number:]
+        return places[:most], places[most:]
+
+    def _with_excerpts(self, places: list[Cursor], excerpts: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
+        return [one | {"excerpt": excerpts[one["id"], one["initiator"]["id"]]} for one in self.sessions(places)]
 
 
-def _key(row: Any) -> tuple[str, str]:
-    stored = dict(zip(_SESSION.names, row, strict=False))
-    return stored["session_id"], str(stored["initiator_id"])
-
-
-def _portion(rows: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The first rows, with no more calls than are looked at in one go, and the rest."""
-    calls = 0
-    place = _SESSION.names.index("interceptions")
-    for number, row in enumerate(rows):
-        calls += row[place]
-        if calls > _CALLS_AT_ONCE and number:
-            return rows[:number], rows[number:]
-    return rows, []
-
-
-def _matches(database: Database, session_ids: list[str], words: Sequence[str]) -> dict[tuple[str, str], str]:
-    """A text with all words of each of these sessions that has one; a prompt where a tool call has them too."""
-    found: dict[tuple[str, str], str] = {}
-    for table, text in reversed(_TEXTS):
-        sql = _FOUND.format(
-            table=table,
-            text=text,
-            those=question_marks(len(session_ids)),
-            condition=like_condition(database, text, len(words)),
-        )
-        for session_id, initiator_id, excerpt in rows_of(database, sql, (*session_ids, *like_values(words))):
-            found[session_id, str(initiator_id)] = excerpt
-    return found
+def _key(place: Cursor) -> tuple[str, str]:
+    return place.session_id, place.initiator_id

@@ -90,7 +90,7 @@ def test_the_dearest_sessions_are_read_in_their_order(many: Database, monkeypatc
     monkeypatch.setattr(many, "execute_sql", execute_sql)
     assert session_page(many, Filter(), sort="cost", limit=3).after is not None
     plans = [row[3] for sql, *values in asked for row in execute(f"EXPLAIN QUERY PLAN {sql}", *values)]
-    assert any("USING INDEX aitap_sessions_cost_micros" in line for line in plans)
+    assert any("INDEX aitap_sessions_cost_micros" in line for line in plans)
 
 
 def test_a_search_finds_what_has_all_words_whatever_the_pages(many: Database) -> None:
