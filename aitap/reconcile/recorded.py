@@ -9,6 +9,7 @@ import msgspec
 from aitap.reconcile.tokens import RecordedCall, Tokens, plain_model
 from aitap.storage.database import question_marks, rows_of
 from aitap.storage.fields import parse_timestamp, timestamp_text
+from aitap.storage.spans import in_every_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ _COLUMNS = (
     "i.outcome, i.retry_of, t.input_tokens, t.output_tokens, t.cache_read_input_tokens, t.cache_write_input_tokens, "
     "t.metadata FROM aibridge_interceptions i LEFT JOIN aibridge_token_usages t ON t.interception_id = i.id "
 )
-_OF_RESPONSES = "SELECT interception_id FROM aibridge_token_usages WHERE provider_response_id IN "  # by its index
+_OF_RESPONSES = "SELECT interception_id FROM aibridge_token_usages WHERE {span}provider_response_id IN "
 _SUMS = (
     "SELECT day, model, provider, credential_kind, sum(interceptions), sum(usages), sum(unmetered), sum(unpriced), "
     "sum(input_tokens), sum(output_tokens), sum(cache_read_input_tokens), sum(cache_write_input_tokens), "
@@ -59,9 +60,10 @@ def calls_between(
 def calls_of_responses(database: Database, responses: Sequence[str]) -> list[RecordedCall]:
     """The calls that were answered under these ids, whenever and whoever's they are."""
     found = []
+    answered = _OF_RESPONSES.format(span=in_every_span(database, "aibridge_token_usages"))
     for start in range(0, len(responses), _AT_ONCE):
         some = responses[start : start + _AT_ONCE]
-        sql = f"{_COLUMNS}WHERE i.id IN ({_OF_RESPONSES}{question_marks(len(some))}) AND i.ended_at IS NOT NULL"
+        sql = f"{_COLUMNS}WHERE i.id IN ({answered}{question_marks(len(some))}) AND i.ended_at IS NOT NULL"
         found += [_call(row) for row in rows_of(database, sql, some)]
     return found
 

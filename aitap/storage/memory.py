@@ -12,6 +12,7 @@ import msgspec
 from aitap.storage.database import question_marks, rows_of
 from aitap.storage.fields import parse_timestamp
 from aitap.storage.recent import Recent
+from aitap.storage.spans import newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,11 +62,11 @@ _BY_ID = f"SELECT {_NODE_COLUMNS} FROM aibridge_interceptions i WHERE i.id = ? A
 _BY_CALL = (
     f"SELECT {_NODE_COLUMNS}, t.id "
     "FROM aibridge_tool_usages t JOIN aibridge_interceptions i ON i.id = t.interception_id "
-    "WHERE t.provider_tool_call_id = ? AND i.initiator_id = ? ORDER BY i.started_at DESC, i.id DESC LIMIT 1"
+    "WHERE {span}t.provider_tool_call_id = ? AND i.initiator_id = ? ORDER BY i.started_at DESC, i.id DESC LIMIT 1"
 )
 _BY_RESPONSE = (
     f"SELECT {_NODE_COLUMNS} FROM aibridge_token_usages t JOIN aibridge_interceptions i ON i.id = t.interception_id "
-    "WHERE t.provider_response_id = ? AND i.initiator_id = ? ORDER BY i.started_at DESC, i.id DESC LIMIT 1"
+    "WHERE {span}t.provider_response_id = ? AND i.initiator_id = ? ORDER BY i.started_at DESC, i.id DESC LIMIT 1"
 )
 _BY_HISTORY = (
     f"SELECT {_NODE_COLUMNS}, h.digest "
@@ -142,14 +143,14 @@ class Memory:
     def of_call(self, initiator: str, call: str) -> tuple[Node, str] | None:
         """The newest interception that issued this tool call, and the id of the call's usage."""
         found = self._calls.get((initiator, call))
-        if found is None and (row := self._one(_BY_CALL, call, initiator)):
+        if found is None and (row := self._newest("aibridge_tool_usages", _BY_CALL, call, initiator)):
             found = self._calls[initiator, call] = (self._stored(row, initiator), row[-1])
         return found
 
     def of_response(self, initiator: str, response: str) -> Node | None:
         """The interception that the provider answered under this response id."""
         node = self._responses.get((initiator, response))
-        if node is None and (row := self._one(_BY_RESPONSE, response, initiator)):
+        if node is None and (row := self._newest("aibridge_token_usages", _BY_RESPONSE, response, initiator)):
             node = self._responses[initiator, response] = self._stored(row, initiator)
         return node
 
@@ -201,6 +202,13 @@ class Memory:
 
     def _one(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
         return next(iter(self._all(sql, *parameters)), None)
+
+    def _newest(self, table: str, sql: str, *parameters: str) -> tuple[Any, ...] | None:
+        """What was written lately is what is asked for as a rule."""
+        for span in newest_first(self._database, table, "t"):
+            if row := self._one(sql.format(span=span), *parameters):
+                return row
+        return None
 
     def _stored(self, row: tuple[Any, ...], initiator: str) -> Node:
         """The node of a row that begins with ``_NODE_COLUMNS``."""

@@ -25,6 +25,7 @@ from aitap.storage.budget_models import Budget, BudgetNotice, Group, GroupMember
 from aitap.storage.evidence_models import Ending, EvidenceBlock, ExportCursor
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
 from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionDay, SessionKind
+from aitap.storage.spans import SPAN
 from aitap.storage.usage_models import (
     DailyModel,
     DailyTotal,
@@ -148,7 +149,7 @@ class Child(Table):
 class TokenUsage(Child):
     """One row per provider response."""
 
-    provider_response_id = TextField(index=True)
+    provider_response_id = TextField()  # its place among the columns
     input_tokens = BigIntegerField()
     output_tokens = BigIntegerField()
     cache_read_input_tokens = BigIntegerField(default=0)
@@ -174,7 +175,7 @@ class UserPrompt(Child):
 class ToolUsage(Child):
     """One tool call, completed by the later request that carries its result."""
 
-    provider_tool_call_id = TextField(null=True, index=True)
+    provider_tool_call_id = TextField(null=True)
     provider_item_id = TextField(null=True)
     server_url = TextField(null=True)
     tool = TextField()
@@ -368,9 +369,13 @@ Interception.add_index(
 Interception.add_index(
     Interception.index(Interception.started_at, where=SQL(HAS_CONTENTS), name="aibridge_interceptions_contents")
 )
-Interception.add_index(
-    SQL("CREATE INDEX aibridge_interceptions_id_end ON aibridge_interceptions (substr(CAST(id AS TEXT), 33))")
-)
+# In SQLite; in PostgreSQL each is of the key alone.
+for _model, _name, _key in (
+    (Interception, "aibridge_interceptions_span_end", "substr(CAST(id AS TEXT), 33)"),
+    (TokenUsage, "aibridge_token_usages_span_response", "provider_response_id"),
+    (ToolUsage, "aibridge_tool_usages_span_call", "provider_tool_call_id"),
+):
+    _model.add_index(SQL(f"CREATE INDEX {_name} ON {_model._meta.table_name} ({SPAN.format('')}, {_key})"))
 for _column in CONTENTS:
     Interception.add_index(getattr(Interception, _column), where=SQL(f"{_column} IS NOT NULL"))
 Session.add_index(

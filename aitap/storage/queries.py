@@ -32,6 +32,7 @@ from aitap.storage.newest_sessions import Place, newest_sessions
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
 from aitap.storage.session_counts import count_sessions
 from aitap.storage.session_filters import session_conditions, unindexed
+from aitap.storage.spans import in_every_span
 from aitap.storage.threads import session_threads
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ _SHORTEST = 4
 
 # An index has the last four digits, of which a few hundred in ten million are the same.
 _BY_END = (
-    "SELECT id FROM aibridge_interceptions WHERE substr(CAST(id AS TEXT), 33) = ? "
+    "SELECT id FROM aibridge_interceptions WHERE {span}substr(CAST(id AS TEXT), 33) = ? "
     "AND substr(CAST(id AS TEXT), CAST(? AS INTEGER)) = ? LIMIT 2"
 )
 
@@ -174,7 +175,8 @@ def get_interception(database: Database, id_or_part: str) -> dict[str, Any] | No
     if not found:
         # Ids begin with the time, so their ends tell neighbours apart: tables show those.
         ending = text if "-" in text else _dashed(digits.rjust(32, "_")).lstrip("_-")
-        found = [str(row[0]) for row in rows_of(database, _BY_END, (digits[-_SHORTEST:], 37 - len(ending), ending))]
+        sql = _BY_END.format(span=in_every_span(database, "aibridge_interceptions"))
+        found = [str(row[0]) for row in rows_of(database, sql, (digits[-_SHORTEST:], 37 - len(ending), ending))]
     if len(found) > 1:
         raise QueryError(f"several interceptions match {id_or_part!r}: give more of the id")
     return get_interceptions(database, found)[0] if found else None

@@ -6,6 +6,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from peewee import SqliteDatabase
 
 from aitap.record import Interception
 from aitap.storage import memory as module
@@ -30,7 +31,7 @@ def nothing_stored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nothing_stored")
 def test_what_is_remembered_grows_no_more_once_it_is_full() -> None:
-    threads = Threads(None, 200)  # type: ignore[arg-type]
+    threads = Threads(SqliteDatabase(None), 200)
     held = []
     tracemalloc.start()
     try:
@@ -47,7 +48,7 @@ def test_what_is_remembered_grows_no_more_once_it_is_full() -> None:
 def test_of_very_many_calls_without_ids_the_database_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[Any] = [(f"id-{number}", "x" * 100_000) for number in range(100)]
     monkeypatch.setattr(module, "rows_of", lambda *_: rows)
-    memory = module.Memory(None, 20)  # type: ignore[arg-type]
+    memory = module.Memory(SqliteDatabase(None), 20)
     usages = [tool(None, name="x" * 100_000) for _ in range(100)]
     record = interception(T0, tool_usages=usages)
     node = memory.node(record)
@@ -58,7 +59,7 @@ def test_of_very_many_calls_without_ids_the_database_is_asked(monkeypatch: pytes
 
 
 def test_of_a_tools_name_the_beginning_is_kept() -> None:
-    memory = module.Memory(None, 20)  # type: ignore[arg-type]
+    memory = module.Memory(SqliteDatabase(None), 20)
     usage = tool(None, name="x" * 100_000)
     record = interception(T0, tool_usages=[usage])
     node = memory.node(record)

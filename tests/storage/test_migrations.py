@@ -252,3 +252,17 @@ def test_0012_counts_the_sessions_there_are(older: Older) -> None:
     days = "SELECT day - (SELECT min(day) FROM aitap_session_days), began, ended FROM aitap_session_days"
     assert rows_of(database, f"{days} WHERE asked = 4 AND model = 'm' ORDER BY 1") == [(0, 1, 0), (2, 0, 1)]
     assert not any("aitap_session_days" in line for line in sum_problems(database))
+
+
+def test_0013_takes_the_indexes_of_random_keys_from_files(older: Older) -> None:
+    """Those with the span before the key are in their place; PostgreSQL keeps its own."""
+    database = older("0012_session_days")
+    before = rows_of(database, "SELECT * FROM aibridge_tool_usages")
+    upgrade(database, "0013_spans")
+    assert rows_of(database, "SELECT * FROM aibridge_tool_usages") == before
+    tables = ("aibridge_interceptions", "aibridge_token_usages", "aibridge_tool_usages")
+    names = {index.name for table in tables for index in database.get_indexes(table)}
+    keys = {"aibridge_interceptions_id_end", "aibridge_token_usages_provider_response_id"}
+    keys.add("aibridge_tool_usages_provider_tool_call_id")
+    spans = {f"{table}_span_{what}" for table, what in zip(tables, ("end", "response", "call"), strict=True)}
+    assert names & (keys | spans) == (spans if database.param == "?" else keys)
