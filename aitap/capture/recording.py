@@ -24,7 +24,7 @@ from aitap.capture.own_ids import prompt_id_of
 from aitap.capture.prompts import find_prompt
 from aitap.capture.response import MessageBody, ResponseBody
 from aitap.capture.retries import Retries
-from aitap.capture.routes import Route
+from aitap.capture.routes import LONGEST_NAME, Route
 from aitap.capture.texts import Texts
 from aitap.capture.their_ids import kept_id
 from aitap.capture.wire.coding import CodingError, decode_all
@@ -60,8 +60,6 @@ _NO_WORDS = "the provider reported an error"
 _MAX_REQUEST = 256 * 1024 * 1024
 _MAX_TRACE = 512
 _MOST_ATTACHMENTS = 64
-_LONGEST_HOST = 253
-"""Characters of a name (RFC 1035, 2.3.4); a client may ask for longer ones, which lead nowhere."""
 _LONGEST_WORD = 256
 """Characters that are kept of a model's name and of a reason to stop; twice as many of a tool's name."""
 
@@ -129,7 +127,7 @@ class Recording:
             credential_hint=credential.hint,
             api=self._dialect.name,
             method=head.method,
-            host=head.host[:_LONGEST_HOST],
+            host=head.host[:LONGEST_NAME],
             path=head.path,
             http_version=head.http_version,
             client_request_id=_short(head.headers.get("x-request-id") or head.headers.get("x-client-request-id")),
@@ -201,7 +199,7 @@ class Recording:
             )
         record.lineage = Lineage(
             tool_results=results,
-            previous_response_id=kept_id(previous) if previous else previous,
+            previous_response_id=kept_id(previous),
             agent=client.agent,
             parent_agent=client.parent_agent,
             is_subagent=client.is_subagent,
@@ -301,9 +299,7 @@ class Recording:
         the proxy stops with the exchange still open. Where the clock was set back meanwhile, it ends as it began.
         """
         record = self.record
-        at = max(at, record.started_at)
-        record.ended_at = at
-        record.duration = round(at - record.started_at, 6)
+        at = self._ended(at)
         facts = ResponseFacts()
         if self._response is not None:
             facts = self._response.finish(at)
@@ -335,13 +331,18 @@ class Recording:
         """The record where reading it failed by our own mistake: what is known, marked as failed."""
         record = self.record
         record.wire.unreadable = True
-        at = max(at, record.started_at)
-        record.ended_at = at
-        record.duration = round(at - record.started_at, 6)
+        self._ended(at)
         record.outcome = "failed"
         record.error_type = "unknown"
         record.error_message = "the recorder could not read this exchange; the traffic was not affected"
         return record
+
+    def _ended(self, at: float) -> float:
+        """Write down when it ended, which is not before it began whatever the clock says; that moment."""
+        record = self.record
+        record.ended_at = max(at, record.started_at)
+        record.duration = round(record.ended_at - record.started_at, 6)
+        return record.ended_at
 
     def _secrets(self) -> frozenset[str]:
         return secrets_of(self._head.headers, self._head.query)
@@ -399,8 +400,8 @@ class Recording:
                 tool=tool.tool[: 2 * _LONGEST_WORD],
                 input=self._texts.kept(f"{field}.input", tool.input, tool.metadata),
                 kind=tool.kind,
-                provider_tool_call_id=kept_id(tool.call_id) if tool.call_id else tool.call_id,
-                provider_item_id=kept_id(tool.item_id) if tool.item_id else tool.item_id,
+                provider_tool_call_id=kept_id(tool.call_id),
+                provider_item_id=kept_id(tool.item_id),
                 server_url=bare_url(tool.server_url or self._servers.get(tool.metadata.get("server_label", ""))),
                 invocation_error=None if failed is None else error_message(failed, self._secrets()),
                 metadata=tool.metadata,

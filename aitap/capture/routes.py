@@ -20,12 +20,12 @@ from aitap.short_questions import remembering
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Route", "Router", "host_test", "plain_path"]
+__all__ = ["LONGEST_NAME", "Route", "Router", "host_test", "plain_path"]
 
 
 _ODD = re.compile(r"[%;#\\]|//|/\.|/\Z")
 """In a path that may be spelt in another way than the table has it."""
-_LONGEST_NAME = 253
+LONGEST_NAME = 253
 """Characters of a host's name (RFC 1035, 2.3.4); what is longer leads nowhere, and need not be kept."""
 
 
@@ -91,7 +91,7 @@ class Router:
         """
         for pattern, shape in self._shapes.get(_last_word(path), ()):
             if pattern.match(path) and not self._of_host(host, port):
-                return Route(UNKNOWN, host[:_LONGEST_NAME], shape["api"], shape.get("purpose", "conversation"))
+                return Route(UNKNOWN, host[:LONGEST_NAME], shape["api"], shape.get("purpose", "conversation"))
         return None
 
 
