@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import socket
@@ -152,12 +151,9 @@ def _arguments(host: str, port: int, confdir: Path, database_url: str | None, op
 def _mitmdump(arguments: list[str], options: list[str]) -> None:
     from mitmproxy.tools.main import mitmdump
 
-    from aitap.observe.connection_lines import leave_out
+    from aitap.observe.proxy_lines import tell_what_matters
 
-    leave_out(options)
-    # What happens is told when it happens, in a file or a journal too.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    tell_what_matters(options)
     # mitmproxy names the program in its own messages by this.
     sys.argv = ["mitmdump", *options]
     mitmdump([*arguments, *options])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import socket
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 from mitmproxy import ctx
 
 from aitap.access.grafts import Grafts
-from aitap.observe.connection_lines import leave_out
+from aitap.observe.proxy_lines import tell_what_matters
 from aitap.workers.member import UP
 from aitap.workers.seam import SeamError, listen_on
 
@@ -67,9 +66,8 @@ def main() -> int:
     """Run: the line's descriptor, those of the sockets with commas between them, then mitmdump's arguments."""
     from mitmproxy.tools.main import mitmdump  # noqa: PLC0415 - the seam comes first
 
-    # What happens is told when it happens, in a file or a journal too.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    arguments = sys.argv[3:]
+    tell_what_matters(arguments)
     global membership  # noqa: PLW0603 - scripts are loaded by mitmproxy, which hands them nothing
     membership = Membership(socket.socket(fileno=int(sys.argv[1])))
     sockets = [socket.socket(fileno=int(word)) for word in sys.argv[2].split(",")]
@@ -78,8 +76,6 @@ def main() -> int:
     except SeamError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return WRONG
-    arguments = sys.argv[3:]
-    leave_out(arguments)
     sys.argv = ["mitmdump", *arguments]
     mitmdump(arguments)
     return 0

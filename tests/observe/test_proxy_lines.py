@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aitap.observe.connection_lines import leave_out
+from aitap.observe.proxy_lines import tell_what_matters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def connections() -> Iterator[logging.Logger]:
 def test_warnings_of_connections_are_told_and_nothing_less(
     connections: logging.Logger, arguments: tuple[str, ...]
 ) -> None:
-    leave_out(arguments)
+    tell_what_matters(arguments)
     assert not connections.isEnabledFor(logging.INFO)
     assert connections.isEnabledFor(logging.WARNING)
 
@@ -36,5 +36,5 @@ def test_warnings_of_connections_are_told_and_nothing_less(
     "arguments", [("-v",), ("--verbose",), ("--set", "termlog_verbosity=debug"), ("--set=termlog_verbosity=info",)]
 )
 def test_who_asks_for_more_gets_all(connections: logging.Logger, arguments: tuple[str, ...]) -> None:
-    leave_out(arguments)
+    tell_what_matters(arguments)
     assert connections.level == logging.NOTSET
