@@ -16,6 +16,8 @@ from peewee import SqliteDatabase
 from aitap.storage.homes.home import AwayError, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from peewee import Database
 
 __all__ = ["SqliteHome"]
@@ -104,7 +106,8 @@ class SqliteHome:
 
     def open(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`."""
-        _when_not_busy(database.connect)
+        # The switch to WAL does not wait for other connections by itself.
+        _when_not_busy(database.connect, _BUSY_SECONDS, 0.02)
 
     def lock(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`: ``BEGIN IMMEDIATE`` has it already."""
@@ -196,31 +199,24 @@ class _Sqlite(SqliteDatabase):
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction. Raises Peewee's ``OperationalError`` where others keep the lock for seconds."""
-        deadline = time.monotonic() + self.timeout
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             cursor = self.cursor()  # type: ignore[no-untyped-call]
             cursor.execute("PRAGMA busy_timeout = 0")
+            begin = f"BEGIN {lock_type or 'IMMEDIATE'}"
             try:
-                while True:
-                    try:
-                        cursor.execute(f"BEGIN {lock_type or 'IMMEDIATE'}")
-                        return
-                    except sqlite3.OperationalError as error:
-                        if "locked" not in str(error) or time.monotonic() > deadline:
-                            raise
-                    time.sleep(_LOOK_SECONDS)
+                _when_not_busy(lambda: cursor.execute(begin), self.timeout, _LOOK_SECONDS)
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
 
 
-def _when_not_busy(connect: Any) -> None:
-    # The switch to WAL does not wait for other connections by itself.
-    deadline = time.monotonic() + _BUSY_SECONDS
+def _when_not_busy(action: Callable[[], object], seconds: float, pause: float) -> None:
+    """Do it as soon as nobody else has the lock; what is raised after so many seconds is for the caller."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            connect()
+            action()
             return
-        except peewee.OperationalError as error:
+        except (peewee.OperationalError, sqlite3.OperationalError) as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
+        time.sleep(pause)
