@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from peewee import Database, SqliteDatabase
 
+from aitap.storage.database import slices
 from aitap.storage.queries import Filter, get_interceptions, list_interceptions, recent_ids
 
 __all__ = ["Follower"]
@@ -48,8 +49,8 @@ class Follower:
         changed = [id_ for id_, ended in states.items() if self._seen.get(id_) is not ended]
         self._note(states)
         records: list[dict[str, Any]] = []
-        for start in range(0, len(changed), _AT_ONCE):
-            records += get_interceptions(self._database, changed[start : start + _AT_ONCE])
+        for some in slices(changed, _AT_ONCE):
+            records += get_interceptions(self._database, some)
         return records
 
     def _filtered(self, since: datetime) -> Filter:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aitap.reconcile.tokens import RecordedCall, Tokens, plain_model
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import question_marks, rows_of, slices
 from aitap.storage.fields import parse_timestamp, timestamp_text
 from aitap.storage.spans import in_every_span
 
@@ -61,8 +61,7 @@ def calls_of_responses(database: Database, responses: Sequence[str]) -> list[Rec
     """The calls that were answered under these ids, whenever and whoever's they are."""
     found = []
     answered = _OF_RESPONSES.format(span=in_every_span(database, "aibridge_token_usages"))
-    for start in range(0, len(responses), _AT_ONCE):
-        some = responses[start : start + _AT_ONCE]
+    for some in slices(responses, _AT_ONCE):
         sql = f"{_COLUMNS}WHERE i.id IN ({answered}{question_marks(len(some))}) AND i.ended_at IS NOT NULL"
         found += [_call(row) for row in rows_of(database, sql, some)]
     return found

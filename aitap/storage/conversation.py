@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.record import message_digest
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import question_marks, rows_of, slices
 from aitap.storage.models import CONTENTS
 from aitap.storage.rows import wire_time
 
@@ -87,8 +87,7 @@ def _load(database: Database, digests: Iterable[str]) -> dict[str, Record]:
     """These messages and all that they continue, by digest."""
     wanted = list(digests)
     known: dict[str, Record] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
+    for some in slices(wanted, _AT_ONCE):
         for row in rows_of(database, _CHAINS.format(those=question_marks(len(some))), some):
             if row[0] not in known:
                 known[row[0]] = _message(row)

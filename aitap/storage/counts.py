@@ -6,12 +6,13 @@ day is read.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from peewee import OP, SQL, Expression, fn
 
+from aitap.storage.day_numbers import DAY, microseconds, moment
 from aitap.storage.filters import Filter, conditions, kind_conditions, where
 from aitap.storage.models import Interception, Kind, KindDay
 from aitap.storage.session_filters import unindexed
@@ -26,10 +27,6 @@ __all__ = [
     "distinct_provider_names",
     "distinct_providers",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = 86_400_000_000
 
 Span = tuple[datetime | None, datetime | None]
 
@@ -70,17 +67,17 @@ def _summed(database: Database, model: Any, found: list[Any]) -> int:
 
 def _whole_days(after: datetime | None, before: datetime | None) -> tuple[int | None, int | None, list[Span]]:
     """The first and the last day (since the epoch) that are wholly meant, and the spans that are left beside them."""
-    begin = None if after is None else (after - _EPOCH) // _MICROSECOND
-    end = None if before is None else (before - _EPOCH) // _MICROSECOND + 1
-    first = None if begin is None else -(-begin // _DAY)
-    last = None if end is None else end // _DAY - 1
+    begin = None if after is None else microseconds(after)
+    end = None if before is None else microseconds(before) + 1
+    first = None if begin is None else -(-begin // DAY)
+    last = None if end is None else end // DAY - 1
     if first is not None and last is not None and first > last:
         return first, last, [(after, before)]
     ends: list[Span] = []
-    if begin is not None and first is not None and begin < first * _DAY:
-        ends.append((after, _EPOCH + (first * _DAY - 1) * _MICROSECOND))
-    if end is not None and last is not None and end > (last + 1) * _DAY:
-        ends.append((_EPOCH + (last + 1) * _DAY * _MICROSECOND, before))
+    if begin is not None and first is not None and begin < first * DAY:
+        ends.append((after, moment(first * DAY - 1)))
+    if end is not None and last is not None and end > (last + 1) * DAY:
+        ends.append((moment((last + 1) * DAY), before))
     return first, last, ends
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.storage.bulk import Bulk
-from aitap.storage.database import execute_many, rows_of, transaction
+from aitap.storage.database import execute_many, rows_of, slices, transaction
 from aitap.storage.endings import endings_after, forget_endings, last_ending
 from aitap.storage.fields import timestamp_text
 
@@ -74,8 +74,8 @@ def iter_since(database: Database, cursor: Cursor, filter: Filter) -> Iterator[A
         yield from bulk.all(msgspec.structs.replace(filter, ended=True))
         return
     for ids in endings_after(database, cursor.number, cursor.to):
-        for start in range(0, len(ids), _AT_ONCE):
-            yield from bulk.some(ids[start : start + _AT_ONCE], filter)
+        for some in slices(ids, _AT_ONCE):
+            yield from bulk.some(some, filter)
 
 
 def finish(database: Database, cursor: Cursor, records: int) -> None:

@@ -12,7 +12,7 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
-from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.database import execute_many, question_marks, rows_of, slices
 from aitap.storage.fields import timestamp_text
 from aitap.storage.usage_models import COUNTS, KEYS, KINDS
 
@@ -176,8 +176,7 @@ def add_stored(database: Database, ids: Iterable[str], *, times: int = 1) -> Non
     """
     found: Sums = {}
     listed = list(ids)
-    for start in range(0, len(listed), _AT_ONCE):
-        some = listed[start : start + _AT_ONCE]
+    for some in slices(listed, _AT_ONCE):
         for key, sums in sums_of_rows(database, KEY, f"i.id IN {question_marks(len(some))}", some).items():
             so_far = found.setdefault(key, [0] * len(SUMS))
             found[key] = [old + times * new for old, new in zip(so_far, sums, strict=True)]

@@ -15,7 +15,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 from peewee import Database
@@ -41,10 +41,13 @@ __all__ = [
     "question_marks",
     "reach",
     "rows_of",
+    "slices",
     "transaction",
 ]
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LEDGER = "aitap_migrations"
@@ -198,6 +201,12 @@ def execute_many(database: Database, sql: str, rows: Sequence[Sequence[Any]]) ->
 def question_marks(count: int) -> str:
     """So many parameters in brackets: ``(?, ?, ?)``."""
     return f"({', '.join('?' * count)})"
+
+
+def slices(values: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """The values in their order, ``size`` at a time: a statement takes only so many parameters, and so much time."""
+    for begin in range(0, len(values), size):
+        yield values[begin : begin + size]
 
 
 def among(database: Database, ids: Sequence[str]) -> tuple[str, Sequence[Any]]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from peewee import OperationalError
 
 from aitap.storage import session_days
-from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.database import execute_many, question_marks, rows_of, slices
+from aitap.storage.day_numbers import day_number, day_of_column
 from aitap.storage.fields import timestamp_text
-from aitap.storage.session_days import day_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -203,8 +203,7 @@ def _stored(database: Database, ids: Sequence[str]) -> tuple[Days, OfSessions]:
     """What stored interceptions count for: by kind and day, and by session and kind with their first and last start."""
     days: Days = {}
     sessions: OfSessions = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        some = ids[start : start + _AT_ONCE]
+    for some in slices(ids, _AT_ONCE):
         for kind, session_id, initiator, day, count, first, last in rows_of(
             database, _STORED.format(question_marks(len(some))), some
         ):
@@ -221,15 +220,11 @@ def _stored(database: Database, ids: Sequence[str]) -> tuple[Days, OfSessions]:
 
 
 _MINE = " AND ".join(f"k.{name} = i.{name}" for name in COLUMNS[:-1]) + " AND k.client = coalesce(i.client, '')"
-_DAY = {
-    "sqlite": "CAST(julianday(substr(i.started_at, 1, 10)) - 2440587.5 AS INTEGER)",
-    "postgres": "(i.started_at AT TIME ZONE 'UTC')::date - date '1970-01-01'",
-}
 
 
 def recount(database: Database) -> None:
     """All of it anew from the interceptions, whatever was there. Call it inside a transaction; it reads everything."""
-    day = _DAY["sqlite" if database.param == "?" else "postgres"]
+    day = day_of_column(database, "i.started_at")
     columns = ", ".join(f"i.{name}" for name in COLUMNS[:-1])
     rows_of(
         database,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aitap.storage.database import slices
 from aitap.storage.filters import kind_conditions
 from aitap.storage.models import Kind
 
@@ -128,8 +129,7 @@ def _further(
     # Of starts that are equal one will do: it is only for how far back they go.
     rest = f"{times[0]} AND {listed.at} < {database.param} ORDER BY {listed.at} DESC LIMIT {count}"
     kinds = list(last)
-    for begin in range(0, len(kinds), _AT_ONCE):
-        some = kinds[begin : begin + _AT_ONCE]
+    for some in slices(kinds, _AT_ONCE):
         if database.param != "?":
             # To plan so many parts would take PostgreSQL longer than all else.
             for kind, at in database.execute_sql(

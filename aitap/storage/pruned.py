@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.database import execute_many, question_marks, rows_of, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,8 +34,7 @@ def counted_before(database: Database, ids: Iterable[str]) -> set[str]:
     """Those of these that a day counts already."""
     found: set[str] = set()
     derived = _derived(ids)
-    for start in range(0, len(derived), _AT_ONCE):
-        some = derived[start : start + _AT_ONCE]
+    for some in slices(derived, _AT_ONCE):
         sql = f"SELECT CAST(id AS TEXT) FROM aitap_pruned WHERE id IN {question_marks(len(some))}"
         found |= {row[0] for row in rows_of(database, sql, some)}
     return found

@@ -23,7 +23,7 @@ from aitap.storage.counts import (
     distinct_provider_names,
     distinct_providers,
 )
-from aitap.storage.database import rows_of
+from aitap.storage.database import rows_of, slices
 from aitap.storage.fields import is_uuid, timestamp_text
 from aitap.storage.filters import Filter, conditions, kind_conditions, where
 from aitap.storage.models import Interception, Kind, Session
@@ -36,7 +36,7 @@ from aitap.storage.spans import in_every_span
 from aitap.storage.threads import session_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "Filter",
@@ -144,7 +144,7 @@ def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str,
     return map(as_dict, Bulk(database).all(filter))
 
 
-def get_interceptions(database: Database, ids: list[str]) -> list[dict[str, Any]]:
+def get_interceptions(database: Database, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The interceptions with these ids, oldest first; ids that are not there are left out. At most 500 ids."""
     query = Interception.select(*INTERCEPTION.fields).where(Interception.id.in_(ids))
     rows = database.execute(query.order_by(Interception.started_at, Interception.id)).fetchall()
@@ -266,8 +266,8 @@ def list_sessions(
 def sessions_at(database: Database, places: list[Place]) -> list[Any]:
     """The rows of the sessions at these places, in their order; all but these three of them is read of those alone."""
     found: dict[tuple[str, str], Any] = {}
-    for begin in range(0, len(places), _PAGE):
-        some = [session_id for _, session_id, _ in places[begin : begin + _PAGE]]
+    for page in slices(places, _PAGE):
+        some = [session_id for _, session_id, _ in page]
         for row in database.execute(session_query(database, Filter()).where(Session.session_id.in_(some))):
             found[row[0], str(row[1])] = row
     # What retention takes meanwhile is not there any more.

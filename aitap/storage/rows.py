@@ -6,17 +6,17 @@ text (a response id of a failed call, say) is given as ``None`` too. ``metadata`
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from peewee import BooleanField, Database
 
+from aitap.storage.database import slices
 from aitap.storage.fields import Json, Timestamp, Uuid
 from aitap.storage.models import Interception, ModelThought, TokenUsage, ToolUsage, User, UserPrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
 __all__ = ["CHILDREN", "INTERCEPTION", "TOKEN_COUNTERS", "Shape", "initiators", "whole", "wire_time"]
@@ -87,18 +87,12 @@ CHILDREN = {
 _USER = Shape(User, empty_is_unknown=("name", "avatar_url"))
 
 
-def _slices(ids: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some
-
-
 def initiators(database: Database, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Who stands behind each initiator id; a user nobody registered has an id and nothing else."""
     found: dict[str, dict[str, Any]] = {
         known: {"id": known, "username": None, "name": None, "avatar_url": None} for known in ids
     }
-    for some in _slices(list(found)):
+    for some in slices(list(found), _AT_ONCE):
         for row in database.execute(User.select(*_USER.fields).where(User.id.in_(some))):
             user = _USER.dict(row)
             found[user["id"]] = {name: user[name] for name in ("id", "username", "name", "avatar_url")}
@@ -114,7 +108,7 @@ def whole(database: Database, rows: Sequence[Sequence[Any]]) -> list[dict[str, A
         record["initiator"] = people[record["initiator_id"]]
         for name in CHILDREN:
             record[name] = []
-    for some in _slices(by_id):
+    for some in slices(list(by_id), _AT_ONCE):
         those = ", ".join([database.param] * len(some))
         for name, shape in CHILDREN.items():
             # As text: for Peewee, putting long lists of parameters together costs more than the query itself.

@@ -7,12 +7,12 @@ a span that has both ends, are counted one by one.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import SQL, fn
 
 from aitap.storage.database import rows_of
+from aitap.storage.day_numbers import DAY, microseconds
 from aitap.storage.fields import timestamp_text
 from aitap.storage.filters import Filter, kind_conditions, where
 from aitap.storage.models import Kind, Session, SessionKind
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["count_sessions"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = 86_400_000_000
 _NEVER = 1 << 30
 """A day after all others."""
 
@@ -81,16 +78,16 @@ def _by_day(database: Database, filter: Filter) -> int:
     """Of everybody, since a moment, until one, or ever."""
     if filter.started_after is not None:
         # Those that went on into a later day, and of the first day those that went on until then.
-        begin = _micros(filter.started_after)
-        day = -(-begin // _DAY)
-        midnight = day * _DAY - 1
-        rest = _within(database, filter, _SINCE, (begin, midnight, midnight)) if begin % _DAY else 0
+        begin = microseconds(filter.started_after)
+        day = -(-begin // DAY)
+        midnight = day * DAY - 1
+        rest = _within(database, filter, _SINCE, (begin, midnight, midnight)) if begin % DAY else 0
         return _summed(database, filter, _SINCE, day) + rest
     if filter.started_before is not None:
-        end = _micros(filter.started_before)
-        day = (end + 1) // _DAY
-        midnight = day * _DAY
-        rest = _within(database, filter, _UNTIL, (midnight, end, midnight)) if (end + 1) % _DAY else 0
+        end = microseconds(filter.started_before)
+        day = (end + 1) // DAY
+        midnight = day * DAY
+        rest = _within(database, filter, _UNTIL, (midnight, end, midnight)) if (end + 1) % DAY else 0
         return _summed(database, filter, _UNTIL, day) + rest
     return _summed(database, filter, _UNTIL, _NEVER)
 
@@ -111,7 +108,3 @@ def _within(database: Database, filter: Filter, end: _End, moments: tuple[int, i
         return 0
     sql = _WITHIN.format(kinds=", ".join(map(str, kinds)), at=end.at, beyond=end.beyond)
     return int(rows_of(database, sql, [timestamp_text(micros / 1e6) for micros in moments])[0][0])
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND

@@ -13,18 +13,18 @@ it had already, costs nothing more.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.database import execute_many, question_marks, rows_of, slices
+from aitap.storage.day_numbers import day_number, day_of_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from peewee import Database
 
-__all__ = ["ASKED", "COLUMNS", "KEY", "SessionDays", "add", "counted", "day_number", "merged", "recount", "stored"]
+__all__ = ["ASKED", "COLUMNS", "KEY", "SessionDays", "add", "counted", "merged", "recount", "stored"]
 
 COLUMNS = ("provider", "provider_name", "model", "client")
 ASKED = range(1 << len(COLUMNS))
@@ -39,7 +39,6 @@ _Shape = tuple[tuple[_Values, int, int], ...]
 """Of each kind what it is, the first day and the last."""
 
 _AT_ONCE = 500
-_EPOCH = date(1970, 1, 1).toordinal()
 
 _STORED = "SELECT session_id, initiator_id, kind_id, first_at, last_at FROM aitap_session_kinds WHERE session_id IN "
 _KINDS = f"SELECT id, {', '.join(COLUMNS)} FROM aitap_kinds WHERE id IN "
@@ -53,18 +52,11 @@ _EMPTY = (
 )
 
 
-@lru_cache(maxsize=1024)
-def day_number(day: str) -> int:
-    """Days since the epoch until ``2026-11-20``."""
-    return date.fromisoformat(day).toordinal() - _EPOCH
-
-
 def stored(database: Database, keys: Iterable[tuple[str, str]]) -> SessionDays:
     """What is stored of these sessions, which have it or have not."""
     found: SessionDays = {key: {} for key in keys}
     ids = list(dict.fromkeys(session_id for session_id, _ in found))
-    for start in range(0, len(ids), _AT_ONCE):
-        some = ids[start : start + _AT_ONCE]
+    for some in slices(ids, _AT_ONCE):
         for session_id, initiator, kind, first, last in rows_of(database, _STORED + question_marks(len(some)), some):
             spans = found.get((session_id, str(initiator)))
             if spans is not None:
@@ -107,8 +99,7 @@ def add(database: Database, before: SessionDays, after: SessionDays) -> None:
 
 def _values(database: Database, kinds: list[int]) -> dict[int, _Values]:
     found: dict[int, _Values] = {}
-    for start in range(0, len(kinds), _AT_ONCE):
-        some = kinds[start : start + _AT_ONCE]
+    for some in slices(kinds, _AT_ONCE):
         for kind, provider, provider_name, model, client in rows_of(database, _KINDS + question_marks(len(some)), some):
             # Who asks for one that is not known means either.
             found[kind] = (provider, provider_name, model, client or "Unknown")
@@ -140,15 +131,9 @@ def _scopes(values: _Values) -> tuple[_Scope, ...]:
     )
 
 
-_DAY = {
-    "sqlite": "CAST(julianday(substr({0}, 1, 10)) - 2440587.5 AS INTEGER)",
-    "postgres": "({0} AT TIME ZONE 'UTC')::date - date '1970-01-01'",
-}
-
-
 def counted(database: Database, asked: int) -> str:
     """The question for the rows of one way to ask, columns as in the table, by looking at all kinds of all sessions."""
-    day = _DAY["sqlite" if database.param == "?" else "postgres"]
+    first, last = (day_of_column(database, column) for column in ("first_at", "last_at"))
     theirs = {name: f"k.{name}" for name in COLUMNS} | {"client": "coalesce(nullif(k.client, ''), 'Unknown')"}
     values = [theirs[name] if asked & 1 << place else "''" for place, name in enumerate(COLUMNS)]
     columns = ", ".join(COLUMNS)
@@ -157,8 +142,8 @@ def counted(database: Database, asked: int) -> str:
         f"WITH found AS (SELECT s.session_id, s.initiator_id, {named}, min(s.first_at) AS first_at, "
         "max(s.last_at) AS last_at FROM aitap_session_kinds s JOIN aitap_kinds k ON k.id = s.kind_id "
         f"GROUP BY 1, 2, 3, 4, 5, 6) SELECT {asked} AS asked, {columns}, day, sum(began) AS began, sum(ended) AS ended "
-        f"FROM (SELECT {columns}, {day.format('first_at')} AS day, 1 AS began, 0 AS ended FROM found UNION ALL "
-        f"SELECT {columns}, {day.format('last_at')}, 0, 1 FROM found) AS days GROUP BY {columns}, day"
+        f"FROM (SELECT {columns}, {first} AS day, 1 AS began, 0 AS ended FROM found UNION ALL "
+        f"SELECT {columns}, {last}, 0, 1 FROM found) AS days GROUP BY {columns}, day"
     )
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aitap.storage.database import rows_of
+from aitap.storage.database import rows_of, slices
 from aitap.storage.fields import is_uuid
 from aitap.storage.queries import Filter, get_interceptions, list_sessions
 from aitap.storage.threads import thread_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from peewee import Database
 
 __all__ = ["CursorError", "find_sessions", "session_token_usages", "thread_page"]
@@ -77,7 +75,7 @@ def thread_page(
         begin, end = (position + 1, position + 1 + limit) if after_id else (max(0, position - limit), position)
     page = roots[begin:end]
     wanted = [own_id for root in page for own_id in threads[root]]
-    known = {record["id"]: record for some in _slices(wanted) for record in get_interceptions(database, some)}
+    known = {record["id"]: record for some in slices(wanted, _AT_ONCE) for record in get_interceptions(database, some)}
     # What retention takes meanwhile is not there any more.
     members = {root: [known[own_id] for own_id in threads[root] if own_id in known] for root in page}
     return [thread_of(root, members[root]) for root in page if members[root]]
@@ -86,8 +84,3 @@ def thread_page(
 def session_token_usages(database: Database, session: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Every token usage of the session: its four counters, then its metadata (JSON text, or None)."""
     return rows_of(database, _USAGES, (session["id"], session["initiator"]["id"]))
-
-
-def _slices(ids: list[str]) -> Iterator[list[str]]:
-    for begin in range(0, len(ids), _AT_ONCE):
-        yield ids[begin : begin + _AT_ONCE]

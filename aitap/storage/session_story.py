@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import question_marks, rows_of, slices
 from aitap.storage.queries import get_interceptions
 from aitap.storage.rows import TOKEN_COUNTERS, wire_time
 from aitap.storage.text_matching import like_condition, like_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from peewee import Database
 
@@ -154,7 +154,7 @@ def _number(value: Any) -> int | None:
 
 def _prompts(database: Database, ids: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for some in _slices(ids):
+    for some in slices(ids, _AT_ONCE):
         for own_id, prompt in rows_of(database, _PROMPTS + question_marks(len(some)), some):
             found.setdefault(str(own_id), prompt)
     return found
@@ -162,7 +162,7 @@ def _prompts(database: Database, ids: Sequence[str]) -> dict[str, str]:
 
 def steps(database: Database, ids: Sequence[str]) -> list[dict[str, Any]]:
     """These interceptions, whole, in the order of the ids; what retention took meanwhile is left out."""
-    known = {record["id"]: record for some in _slices(ids) for record in get_interceptions(database, list(some))}
+    known = {record["id"]: record for some in slices(ids, _AT_ONCE) for record in get_interceptions(database, some)}
     return [known[own_id] for own_id in ids if own_id in known]
 
 
@@ -181,8 +181,3 @@ def find_steps(
     ordered = [own_id for _, own_id in sorted(places)]
     begin = ordered.index(after_id) + 1 if after_id in ordered else 0
     return ordered[begin : begin + limit]
-
-
-def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(ids), _AT_ONCE):
-        yield ids[begin : begin + _AT_ONCE]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.database import execute_many, question_marks, rows_of, slices
 from aitap.storage.fields import json_text, timestamp_text
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
 
 
 def _stored(database: Database, session_ids: list[str]) -> Iterable[tuple[Key, _Summary]]:
-    for start in range(0, len(session_ids), 500):
-        some = session_ids[start : start + 500]
+    for some in slices(session_ids, 500):
         rows = rows_of(database, _READ + question_marks(len(some)), some)
         for session_id, initiator_id, client, providers, models, *rest in rows:
             yield (session_id, initiator_id), _Summary(client, _names(providers), _names(models), *rest)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import question_marks, rows_of, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,8 +64,7 @@ def step_contents(database: Database, records: Sequence[dict[str, Any]]) -> Step
 
 def _messages(database: Database, digests: Iterable[str]) -> Iterable[tuple[str, str | None, str, list[Part]]]:
     wanted = list(digests)
-    for begin in range(0, len(wanted), _AT_ONCE):
-        some = wanted[begin : begin + _AT_ONCE]
+    for some in slices(wanted, _AT_ONCE):
         for digest, parent, role, content in rows_of(database, _MESSAGES + question_marks(len(some)), some):
             yield digest, parent, role, _parts(content)
 

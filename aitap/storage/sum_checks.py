@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aitap.storage.database import rows_of
+from aitap.storage.day_numbers import day_of_column
 from aitap.storage.session_days import ASKED, KEY, counted
 from aitap.storage.usage_models import COUNTS, KEYS
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["sum_problems"]
 
-_DAY_NUMBER = {
-    "sqlite": "CAST(julianday(substr(started_at, 1, 10)) - 2440587.5 AS INTEGER)",
-    "postgres": "(started_at AT TIME ZONE 'UTC')::date - date '1970-01-01'",
-}
 _DAY = {
     "sqlite": "substr(started_at, 1, 10)",
     "postgres": "to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
@@ -59,7 +56,7 @@ def sum_problems(database: Database) -> list[str]:
 
     for table, key, of_row in (
         ("aitap_kinds", "id", "kind_id"),
-        ("aitap_kind_days", "kind_id, day", f"kind_id, {_DAY_NUMBER[home]}"),
+        ("aitap_kind_days", "kind_id, day", f"kind_id, {day_of_column(database, 'started_at')}"),
         ("aitap_session_kinds", _OF_SESSION, _OF_SESSION),
         ("aitap_sessions", "session_id, initiator_id", "session_id, initiator_id"),
     ):

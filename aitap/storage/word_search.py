@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peewee import SqliteDatabase
 
-from aitap.storage.database import among, question_marks, rows_of
+from aitap.storage.database import among, question_marks, rows_of, slices
 from aitap.storage.text_matching import like_condition, like_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from peewee import Database
 
@@ -64,7 +64,7 @@ def texts_found(database: Database, session_ids: Sequence[str], words: Sequence[
     It is a prompt where a tool call has them too.
     """
     found: dict[tuple[str, str], str] = {}
-    for some in _slices(session_ids):
+    for some in slices(session_ids, _AT_ONCE):
         for table, text in reversed(_TEXTS):
             sql = _FOUND.format(
                 table=table if isinstance(database, SqliteDatabase) else _OF_ONE.format(table=table),
@@ -83,7 +83,7 @@ def sessions_in_question(database: Database, session_ids: Sequence[str], words: 
     None where finding that out would not be quicker than to look at each.
     """
     spans: list[_Span] = []
-    for some in _slices(list(dict.fromkeys(session_ids))):
+    for some in slices(list(dict.fromkeys(session_ids)), _AT_ONCE):
         spans += (_Span(*row) for row in rows_of(database, _SPANS.format(those=question_marks(len(some))), some))
     near = _near(database, spans)
     if not near:
@@ -92,7 +92,7 @@ def sessions_in_question(database: Database, session_ids: Sequence[str], words: 
     if len(calls) >= _FEW:
         return set(session_ids)
     found = {span.session_id for span in spans} - {span.session_id for span in near}
-    for some in _slices(calls):
+    for some in slices(calls, _AT_ONCE):
         those, parameters = among(database, some)
         found.update(str(row[0]) for row in rows_of(database, _THEIRS.format(those=those), parameters))
     return found
@@ -123,8 +123,3 @@ def _calls_found(database: Database, spans: list[_Span], words: Sequence[str]) -
 
 def _ends(spans: list[_Span]) -> tuple[str, str]:
     return min(span.first for span in spans), max(span.last for span in spans)
-
-
-def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(values), _AT_ONCE):
-        yield values[begin : begin + _AT_ONCE]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import peewee
 
-from aitap.storage.database import execute_many, question_marks, rows_of
+from aitap.storage.database import execute_many, question_marks, rows_of, slices
 from aitap.storage.evidence import form
 from aitap.storage.evidence.block import COLUMNS, FIRST, Block, id_bytes, packed
 from aitap.storage.evidence.keys import fingerprint
@@ -138,17 +138,13 @@ class Signer:
 
 def _owners(database: Database, calls: Sequence[str]) -> Iterable[str]:
     """Whose tool usages these are."""
-    for some in _slices(calls):
+    for some in slices(calls, _AT_ONCE):
         yield from (str(row[0]) for row in rows_of(database, _OWNERS + question_marks(len(some)), some))
 
 
 def _digests(database: Database, table: form.Rows, names: Sequence[str]) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
-    for some in _slices(names):
+    for some in slices(names, _AT_ONCE):
         rows = table.read(database, f"WHERE {{key}} IN {question_marks(len(some))} ORDER BY {{order}}", some)
         found += form.digests_of(rows, table.key)
     return found
-
-
-def _slices(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))

@@ -18,7 +18,7 @@ import msgspec
 import peewee
 from peewee import BooleanField, SqliteDatabase
 
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import question_marks, rows_of, slices
 from aitap.storage.fields import Json
 from aitap.storage.models import (
     CONTENTS,
@@ -150,8 +150,7 @@ def digests_of(rows: Iterable[Row], key: str) -> list[tuple[Any, bytes]]:
 def records_with(database: Database, ids: Sequence[str]) -> list[Found]:
     """The interceptions with these ids, those that are there."""
     found: list[Found] = []
-    for start in range(0, len(ids), _AT_ONCE):
-        some = ids[start : start + _AT_ONCE]
+    for some in slices(ids, _AT_ONCE):
         condition = f"WHERE {{key}} IN {question_marks(len(some))} ORDER BY {{order}}"
         found += _together(database, RECORDS.read(database, condition, some), condition, some)
     return found

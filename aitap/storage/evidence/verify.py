@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.storage.database import question_marks, rows_of
+from aitap.storage.database import question_marks, rows_of, slices
 from aitap.storage.evidence import form
 from aitap.storage.evidence.block import COLUMNS, FIRST, Block, id_bytes, id_text
 from aitap.storage.evidence.checkpoint import Checkpoint
@@ -213,8 +213,7 @@ class Verification:
 
     def _absent(self, digests: Iterable[str]) -> Iterator[str]:
         wanted = list(digests)
-        for start in range(0, len(wanted), _PAGE):
-            some = wanted[start : start + _PAGE]
+        for some in slices(wanted, _PAGE):
             sql = f"SELECT digest FROM aitap_messages WHERE digest IN {question_marks(len(some))}"
             there = {row[0] for row in rows_of(self._database, sql, some)}
             yield from (digest for digest in some if digest not in there)
