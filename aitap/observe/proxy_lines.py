@@ -1,8 +1,8 @@
 """What a proxy that ``aitap run`` starts tells on its output: what matters, when it happens.
 
-mitmproxy tells of every client and every server that comes and goes. One agent makes some dozens of such lines a minute, and
-what matters (a client that does not trust the CA, a provider that cannot be reached, records that wait) is lost among
-them. Warnings and errors of connections are told as ever; so is everything to who starts mitmdump by hand.
+mitmproxy tells of every client and every server that comes and goes. One agent makes some dozens of such lines a
+minute, and what matters (a client that does not trust the CA, a provider that cannot be reached, records that wait) is
+lost among them. Warnings and errors of connections are told as ever; so is everything to who starts mitmdump by hand.
 """
 
 from __future__ import annotations
