@@ -10,7 +10,6 @@ from aitap.access.policy.policy import Policy
 from aitap.access.proxy_protocol.fronts import Fronts
 from aitap.capture.addon import Recorder
 from aitap.capture.chain import Chain
-from aitap.capture.shortcut import Shortcut
 from aitap.certs.site import CertificateSite
 from aitap.certs.watch import CertificateWatch
 from aitap.observe.passing import Passing
@@ -26,7 +25,6 @@ _parts = (
     Policy(_peers),
     CertificateWatch(),
     Passing(_peers),
-    Shortcut(),
     Pace(),
     Fronts(),
 )

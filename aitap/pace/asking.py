@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mitmproxy.hooks import Hook
     from mitmproxy.http import HTTPFlow
 
-    from aitap.capture.shortcut import Chains
+    from aitap.pace.chains import Chains
 
 __all__ = ["RELIES_ON", "ask"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy import ctx
 
 from aitap.access.grafts import Grafts
-from aitap.pace import lookups, records, straight, unheard
+from aitap.pace import chains, lookups, records, straight, unheard
 from aitap.pace.known import unknown
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._grafts = Grafts()
-        self._straight = straight.Straight()
+        self._chains = chains.Chains()
+        self._straight = straight.Straight(self._chains)
 
     def start(self, startup: Startup) -> None:
         """Begin, with those whose code of mitmproxy's is known."""
@@ -49,7 +50,8 @@ class Pace:
         yield lookups.MESSAGES, lookups.make_messages
         yield lookups.CONTEXTS, lookups.fork_contexts
         yield records.RELIES_ON, records.fetch_once
-        yield unheard.RELIES_ON, unheard.leave_unheard
+        yield chains.RELIES_ON, lambda grafts: chains.ask_fewer(grafts, self._chains)
+        yield unheard.RELIES_ON, lambda grafts: unheard.leave_unheard(grafts, self._chains)
         server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]
         if server is not None:
             yield straight.RELIES_ON, lambda grafts: self._straight.begin(grafts, server)

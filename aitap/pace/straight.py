@@ -34,7 +34,6 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler
 from OpenSSL import SSL
 
-from aitap.capture.shortcut import Chains
 from aitap.pace.asking import RELIES_ON as ASKING
 from aitap.pace.asking import ask
 
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from mitmproxy.proxy.commands import Command
 
     from aitap.access.grafts import Grafts
+    from aitap.pace.chains import Chains
 
 __all__ = ["RELIES_ON", "Straight"]
 
@@ -88,8 +88,8 @@ _REST = "aitap_rest"
 class Straight:
     """Answers the events of the flows of one proxy server, from :meth:`begin` to :meth:`end`."""
 
-    def __init__(self) -> None:
-        self._chains = Chains()
+    def __init__(self, chains: Chains) -> None:
+        self._chains = chains
         self._server: Proxyserver | None = None
 
     def begin(self, grafts: Grafts, server: Proxyserver) -> None:

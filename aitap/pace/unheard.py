@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy.addonmanager import traverse
 from mitmproxy.log import AddLogHook, LegacyLogEvents
 
-from aitap.capture.shortcut import Chains
-
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
     from aitap.access.grafts import Grafts
+    from aitap.pace.chains import Chains
 
 __all__ = ["RELIES_ON", "leave_unheard"]
 
 RELIES_ON = (LegacyLogEvents.emit, traverse)
 
 
-def leave_unheard(grafts: Grafts) -> None:
+def leave_unheard(grafts: Grafts, chains: Chains) -> None:
     """Make no event of a line for which no addon has a hook."""
-    chains = Chains()
 
     def emit(original: Callable[..., Any]) -> Callable[..., Any]:
         def told(self: LegacyLogEvents, record: logging.LogRecord) -> None:

@@ -16,8 +16,8 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 from mitmproxy.test import taddons, tflow
 from mitmproxy.tools.dump import DumpMaster
 
-from aitap.capture.shortcut import Chains
 from aitap.pace.asking import ask
+from aitap.pace.chains import Chains
 
 Heard = list[str]
 VALUE: contextvars.ContextVar[str] = contextvars.ContextVar("VALUE", default="unset")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mitmproxy import http
+from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons
 
@@ -19,6 +22,13 @@ from tests.pace.proxying import STARTUP
 def relied_on() -> list[Any]:
     with taddons.context(Proxyserver()):  # type: ignore[no-untyped-call]
         return [function for functions, _ in Pace().ways() for function in functions]
+
+
+def owner_of(function: Any) -> Any:
+    """The class that a method is of."""
+    function = inspect.unwrap(function)
+    owner, _, _ = function.__qualname__.rpartition(".")
+    return getattr(sys.modules[function.__module__], owner) if owner else None
 
 
 def test_every_function_that_is_stood_for_is_known_in_the_mitmproxy_that_is_installed() -> None:
@@ -52,10 +62,12 @@ def test_where_mitmproxys_code_is_another_it_stays_in_force(monkeypatch: pytest.
 
 
 def test_whoever_wants_mitmproxys_own_ways_has_them() -> None:
-    before = dict(vars(http.Headers))
+    owners = {owner for function in relied_on() if (owner := owner_of(function))}
+    assert {AddonManager, http.Headers} < owners
+    before = {owner: dict(vars(owner)) for owner in owners}
     part = Pace()
     part.start(SimpleNamespace(settings=SimpleNamespace(shortcuts=False)))  # type: ignore[arg-type]
-    assert dict(vars(http.Headers)) == before
+    assert {owner: dict(vars(owner)) for owner in owners} == before
     part.stop()
 
 

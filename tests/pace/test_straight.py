@@ -20,6 +20,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.test import taddons, tflow
 
+from aitap.pace.chains import Chains
 from aitap.pace.straight import Straight
 from tests.pace.proxying import PATIENCE, Trace, proxying
 
@@ -250,7 +251,7 @@ def through(layer: Layer, *addons: object) -> Iterator[Any]:
     with taddons.context(*addons) as context:  # type: ignore[no-untyped-call]
         handler: Any = object.__new__(ProxyConnectionHandler)
         handler.master = context.master
-        straight = Straight()
+        straight = Straight(Chains())
         straight._server = SimpleNamespace(connections={layer.client.id: handler})  # type: ignore[assignment]
         yield from straight._handle_event(Layer.handle_event)(layer, events.Start())
 
@@ -343,7 +344,7 @@ def test_when_the_proxy_has_ended_the_layers_of_open_connections_are_mitmproxys_
     layer = Layer()
     steps = [send(layer, b"a"), send(layer, b"b"), hook()]
     layer.steps = list(steps)
-    straight = Straight()
+    straight = Straight(Chains())
     straight.end()
     assert list(straight._handle_event(Layer.handle_event)(layer, events.Start())) == steps
 
@@ -371,7 +372,7 @@ def test_a_replay_is_left_to_mitmproxy_which_ends_it_with_a_hook() -> None:
     asked, addon = hook(), Asked()
     layer = Layer(asked)
     with taddons.context(addon):  # type: ignore[no-untyped-call]
-        straight = Straight()
+        straight = Straight(Chains())
         straight._server = SimpleNamespace(connections={})  # type: ignore[assignment]
         assert list(straight._handle_event(Layer.handle_event)(layer, events.Start())) == [asked]
     assert addon.heard == 0

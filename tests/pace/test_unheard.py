@@ -11,6 +11,7 @@ from mitmproxy import options
 from mitmproxy.tools.dump import DumpMaster
 
 from aitap.access.grafts import Grafts
+from aitap.pace.chains import Chains
 from aitap.pace.unheard import leave_unheard
 
 
@@ -27,7 +28,7 @@ class Listener:
 @pytest.fixture
 def grafts() -> Any:
     found = Grafts()
-    leave_unheard(found)
+    leave_unheard(found, Chains())
     yield found
     found.remove()
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from mitmproxy.addonmanager import AddonManager
 
-from aitap.access.grafts import Grafts
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mitmproxy.hooks import Hook
 
-    from aitap.access.startup import Startup
+    from aitap.access.grafts import Grafts
 
-__all__ = ["Chains", "Shortcut"]
+__all__ = ["RELIES_ON", "Chains", "ask_fewer"]
+
+RELIES_ON = (AddonManager.trigger_event,)
 
 
 class _Few:
@@ -53,28 +53,16 @@ class Chains:
         return few
 
 
-class Shortcut:
-    """A part of the proxy (see :class:`aitap.access.startup.Part`)."""
+def ask_fewer(grafts: Grafts, chains: Chains) -> None:
+    """Leave out those of mitmproxy's addons that have no hook for an event."""
 
-    idle = True  # it has no hooks of its own
+    def trigger_event(original: Callable[..., Any]) -> Callable[..., Any]:
+        def trigger(manager: AddonManager, event: Hook) -> Any:
+            return original(chains.of(manager, event.name), event)
 
-    def __init__(self) -> None:
-        self._grafts = Grafts()
-        self._chains = Chains()
+        return trigger
 
-    def start(self, startup: Startup) -> None:  # noqa: ARG002 - as every part
-        """Begin."""
-        self._grafts.put(AddonManager, "trigger_event", self._trigger_event)
-
-    def stop(self) -> None:
-        """The proxy ends."""
-        self._grafts.remove()
-
-    def _trigger_event(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def trigger_event(manager: AddonManager, event: Hook) -> Any:
-            return original(self._chains.of(manager, event.name), event)
-
-        return trigger_event
+    grafts.put(AddonManager, "trigger_event", trigger_event)
 
 
 def _may_have(addon: object, name: str) -> bool:

@@ -14,7 +14,8 @@ from mitmproxy.proxy.layers.http import HttpRequestHook
 from mitmproxy.test import tflow
 from mitmproxy.tools.dump import DumpMaster
 
-from aitap.capture.shortcut import Shortcut
+from aitap.access.grafts import Grafts
+from aitap.pace.chains import Chains, ask_fewer
 
 
 class Asked(AddonManager):
@@ -35,11 +36,11 @@ class Own:
 
 
 @pytest.fixture
-def shortcut() -> Iterator[Shortcut]:
-    found = Shortcut()
-    found.start(None)  # type: ignore[arg-type]
+def fewer() -> Iterator[Grafts]:
+    found = Grafts()
+    ask_fewer(found, Chains())
     yield found
-    found.stop()
+    found.remove()
 
 
 def run(test: Callable[[Asked], Awaitable[None]]) -> None:
@@ -52,7 +53,7 @@ def run(test: Callable[[Asked], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_of_mitmproxys_addons_those_with_the_hook_are_asked_in_their_order(shortcut: Shortcut) -> None:
+def test_of_mitmproxys_addons_those_with_the_hook_are_asked_in_their_order(fewer: Grafts) -> None:
     async def test(manager: Asked) -> None:
         for name, hook in all_hooks.items():
             if name in ("load", "configure", "running", "done", "add_log"):
@@ -68,7 +69,7 @@ def test_of_mitmproxys_addons_those_with_the_hook_are_asked_in_their_order(short
     run(test)
 
 
-def test_an_addon_of_the_users_is_asked_also_for_a_hook_that_it_got_later(shortcut: Shortcut) -> None:
+def test_an_addon_of_the_users_is_asked_also_for_a_hook_that_it_got_later(fewer: Grafts) -> None:
     async def test(manager: Asked) -> None:
         own: Any = Own()
         manager.add(own)  # type: ignore[no-untyped-call]
@@ -85,7 +86,7 @@ def test_an_addon_of_the_users_is_asked_also_for_a_hook_that_it_got_later(shortc
     run(test)
 
 
-def test_who_came_and_who_went_is_seen_at_the_next_event(shortcut: Shortcut) -> None:
+def test_who_came_and_who_went_is_seen_at_the_next_event(fewer: Grafts) -> None:
     async def test(manager: Asked) -> None:
         event = UpdateHook([tflow.tflow()])
         first, second = Own(), Own()
@@ -104,9 +105,9 @@ def test_who_came_and_who_went_is_seen_at_the_next_event(shortcut: Shortcut) -> 
 
 
 def test_when_the_proxy_has_ended_mitmproxy_asks_everybody_again() -> None:
-    part = Shortcut()
+    grafts = Grafts()
     own = AddonManager.__dict__["trigger_event"]
-    part.start(None)  # type: ignore[arg-type]
+    ask_fewer(grafts, Chains())
     assert AddonManager.__dict__["trigger_event"] is not own
-    part.stop()
+    grafts.remove()
     assert AddonManager.__dict__["trigger_event"] is own
