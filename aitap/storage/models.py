@@ -11,7 +11,6 @@ from typing import Any
 
 from peewee import (
     SQL,
-    AutoField,
     BigIntegerField,
     BooleanField,
     CompositeKey,
@@ -25,6 +24,7 @@ from aitap.storage.budget_models import Budget, BudgetNotice, Group, GroupMember
 from aitap.storage.evidence_models import Ending, EvidenceBlock, ExportCursor
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
 from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionDay, SessionKind
+from aitap.storage.proxy_models import Host, ProxyRun
 from aitap.storage.spans import SPAN
 from aitap.storage.usage_models import (
     DailyModel,
@@ -276,50 +276,6 @@ class LooseMessage(Table):
     class Meta:
         table_name = "aitap_loose_messages"
         without_rowid = True
-
-
-class Host(Table):
-    """What one user's client did with one host from one address; ``mode`` is an ``aitap.record.HostMode``."""
-
-    host = TextField()
-    mode = TextField()
-    provider = TextField()
-    provider_name = TextField()
-    initiator_id = Uuid()
-    client = TextField()
-    """Empty where it is not known: it is part of the key. So is ``client_address``."""
-    client_address = TextField()
-    first_seen = Timestamp()
-    last_seen = Timestamp(index=True)
-    interceptions = BigIntegerField(default=0)
-    connections = BigIntegerField(default=0)
-    """Of tunnels, as are the bytes: what is read is counted by its interceptions."""
-    bytes_sent = BigIntegerField(default=0)
-    bytes_received = BigIntegerField(default=0)
-    refusals = BigIntegerField(default=0)
-    error = TextField(default="")
-    """What the client said when it refused our certificate the last time; empty where it never did."""
-
-    class Meta:
-        table_name = "aitap_hosts"
-        primary_key = CompositeKey(
-            "host", "mode", "provider", "provider_name", "initiator_id", "client", "client_address"
-        )
-        without_rowid = True
-
-
-class ProxyRun(Table):
-    """One run of a proxy; its heartbeat tells whether the interceptions it left open still live."""
-
-    id = AutoField()
-    host = TextField()
-    pid = IntegerField()
-    started_at = Timestamp()
-    heartbeat_at = Timestamp()
-    ended_at = Timestamp(null=True)
-
-    class Meta:
-        table_name = "aitap_proxies"
 
 
 MODELS: tuple[type[Any], ...] = (
