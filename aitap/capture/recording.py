@@ -9,34 +9,32 @@ Every step takes hostile input: what cannot be read marks the record and never r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from aitap.capture.children import LONGEST_WORD, add_children
 from aitap.capture.clients import Client, Clients
 from aitap.capture.contents import Contents
-from aitap.capture.credentials import bare_url, credential_of, secrets_of
+from aitap.capture.credentials import credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
-from aitap.capture.errors import body_error, error_message, error_type
-from aitap.capture.facts import ErrorFact, Message, RequestFacts, ResponseFacts
+from aitap.capture.facts import Message, RequestFacts, ResponseFacts
 from aitap.capture.history import Asked, conversation_digests, gone_on_with
+from aitap.capture.outcome import Ending, judge
 from aitap.capture.own_ids import prompt_id_of
 from aitap.capture.prompts import find_prompt
 from aitap.capture.response import MessageBody, ResponseBody
 from aitap.capture.retries import Retries
 from aitap.capture.routes import LONGEST_NAME, Route
 from aitap.capture.texts import Texts
-from aitap.capture.their_ids import kept_id
+from aitap.capture.their_ids import kept_id, request_id_of
 from aitap.capture.wire.coding import CodingError, decode_all
 from aitap.record import (
     UNKNOWN,
     CaptureMode,
     Interception,
     Lineage,
-    ModelThought,
-    TokenUsage,
     ToolResult,
-    ToolUsage,
     UserPrompt,
     Wire,
     new_id,
@@ -49,19 +47,9 @@ __all__ = ["Environment", "Recording", "RequestHead"]
 
 Headers = Mapping[str, str]
 
-_REQUEST_IDS = (
-    *("request-id", "x-request-id", "x-amzn-requestid", "x-github-request-id", "apim-request-id"),
-    *("x-oai-request-id", "x-cloudaicompanion-trace-id"),
-    # OpenRouter, Cohere, Mistral, DeepSeek, Volcengine, Nvidia, LiteLLM; who has none may stand behind Cloudflare.
-    *("x-generation-id", "x-debug-trace-id", "mistral-correlation-id", "x-ds-trace-id", "x-tt-logid", "nvcf-reqid"),
-    *("x-litellm-call-id", "cf-ray"),
-)
-_NO_WORDS = "the provider reported an error"
 _MAX_REQUEST = 256 * 1024 * 1024
 _MAX_TRACE = 512
 _MOST_ATTACHMENTS = 64
-_LONGEST_WORD = 256
-"""Characters that are kept of a model's name and of a reason to stop; twice as many of a tool's name."""
 
 
 class RequestHead(msgspec.Struct, frozen=True):
@@ -159,7 +147,7 @@ class Recording:
             if not facts.ask_a_model():
                 return
             self.doubtful = False
-        record.model = facts.model[:_LONGEST_WORD]
+        record.model = facts.model[:LONGEST_WORD]
         record.streaming = facts.streaming
         record.wire.max_tokens = facts.max_tokens
         self._servers = facts.servers
@@ -255,7 +243,7 @@ class Recording:
         """
         record = self.record
         self._status = record.status_code = status
-        record.provider_request_id = next((_short(headers[name]) for name in _REQUEST_IDS if headers.get(name)), None)
+        record.provider_request_id = _short(request_id_of(headers))
         decoder = self._dialect.decoder(self._head.path, headers, keep_text=record.capture == "full")
         if messages:
             self._response = MessageBody(decoder)
@@ -305,7 +293,7 @@ class Recording:
             facts = self._response.finish(at)
         facts.model, facts.stop_reason = _word(facts.model), _word(facts.stop_reason)
         record.model = record.model or facts.model or ""  # of stored prompts and agents only the answer tells it
-        self._children(facts, at)
+        add_children(record, facts, self._texts, servers=self._servers, secrets=self._secrets, at=at)
         if record.capture == "full":
             self._environment.contents.response(record, facts.answer, facts.response_id)
         record.response_model = facts.model
@@ -319,7 +307,8 @@ class Recording:
             record.lineage.tool_results = [*record.lineage.tool_results, *late]
         if facts.hidden_thoughts:
             record.metadata["hidden_thoughts"] = facts.hidden_thoughts
-        self._judge(facts, failure, cancelled=cancelled, interrupted=interrupted)
+        ending = Ending(self._status, self._response, failure, cancelled=cancelled, interrupted=interrupted)
+        judge(record, facts, ending, self._texts, self._secrets)
         if record.outcome in ("failed", "cancelled"):
             self._environment.retries.failed(record.id, self._scope, self._body, at)
         elif record.outcome == "completed":
@@ -337,89 +326,15 @@ class Recording:
         record.error_message = "the recorder could not read this exchange; the traffic was not affected"
         return record
 
+    def _secrets(self) -> frozenset[str]:
+        return secrets_of(self._head.headers, self._head.query)
+
     def _ended(self, at: float) -> float:
         """Write down when it ended, which is not before it began whatever the clock says; that moment."""
         record = self.record
         record.ended_at = max(at, record.started_at)
         record.duration = round(record.ended_at - record.started_at, 6)
         return record.ended_at
-
-    def _secrets(self) -> frozenset[str]:
-        return secrets_of(self._head.headers, self._head.query)
-
-    def _judge(self, facts: ResponseFacts, failure: str | None, *, cancelled: bool, interrupted: bool) -> None:
-        record, status = self.record, self._status
-        error: ErrorFact | None = facts.error
-        if status is not None and status >= 400 and self._response is not None:
-            error = error or body_error(self._response.text())
-            error = error if error.message else ErrorFact(message=f"HTTP {status}")
-        if error is not None:
-            record.outcome = "failed"
-            record.error_type = error_type(status, error.type)
-            told = error_message(self._texts.failed(error.message, status), self._secrets())
-            record.error_message = told or (f"HTTP {status}" if (status or 0) >= 400 else _NO_WORDS)
-        elif facts.complete:
-            record.outcome = "completed"
-        elif cancelled:
-            record.outcome = "cancelled"
-        elif interrupted:
-            record.outcome = "interrupted"
-        else:
-            record.outcome = "failed"
-            broken = failure or (self._response.problem() if self._response is not None else None)
-            record.error_type = (
-                "timeout" if "timed out" in (broken or "").lower() else "unknown" if status else "server_error"
-            )
-            # Redacted before it is cut: half of a secret would not be known.
-            told = self._texts.broken(failure) if failure else broken or "the response ended before it was complete"
-            record.error_message = error_message(told, self._secrets()) or _NO_WORDS
-
-    def _children(self, facts: ResponseFacts, at: float) -> None:
-        record = self.record
-        response_id = kept_id(facts.response_id or "")
-        for prompt in record.user_prompts:
-            prompt.provider_response_id = response_id
-        if facts.usage is not None:
-            record.token_usages = [
-                TokenUsage(
-                    provider_response_id=response_id,
-                    input_tokens=facts.usage.input_tokens,
-                    output_tokens=facts.usage.output_tokens,
-                    cache_read_input_tokens=facts.usage.cache_read_input_tokens,
-                    cache_write_input_tokens=facts.usage.cache_write_input_tokens,
-                    metadata=facts.usage.extra,
-                    provider_model=facts.model,
-                    created_at=at,
-                )
-            ]
-        for number, tool in enumerate(facts.tools):
-            field = f"tool_usages.{number}"
-            failed = self._texts.failure(f"{field}.invocation_error", tool.error, tool.metadata)
-            usage = ToolUsage(
-                provider_response_id=response_id,
-                tool=tool.tool[: 2 * _LONGEST_WORD],
-                input=self._texts.kept(f"{field}.input", tool.input, tool.metadata),
-                kind=tool.kind,
-                provider_tool_call_id=kept_id(tool.call_id),
-                provider_item_id=kept_id(tool.item_id),
-                server_url=bare_url(tool.server_url or self._servers.get(tool.metadata.get("server_label", ""))),
-                invocation_error=None if failed is None else error_message(failed, self._secrets()),
-                metadata=tool.metadata,
-                created_at=at,
-            )
-            if tool.result is not None:
-                usage.result_status, usage.result_bytes, usage.result_at = tool.result.status, tool.result.size, at
-            record.tool_usages.append(usage)
-        for number, thought in enumerate(facts.thoughts):
-            metadata: dict[str, Any] = {"source": thought.source}
-            record.model_thoughts.append(
-                ModelThought(
-                    provider_response_id=response_id,
-                    content=self._texts.kept(f"model_thoughts.{number}.content", thought.content, metadata),
-                    metadata=metadata,
-                    created_at=at,
-                )
-            )
 
 
 def _kept(result: ToolResult) -> ToolResult:
@@ -428,7 +343,7 @@ def _kept(result: ToolResult) -> ToolResult:
 
 
 def _word(value: str | None) -> str | None:
-    return value[:_LONGEST_WORD] if value else value
+    return value[:LONGEST_WORD] if value else value
 
 
 def _short(value: str | None) -> str | None:

@@ -22,13 +22,8 @@ import msgspec
 
 from aitap.capture.dialects.anthropic_answer import MessageDecoder
 from aitap.capture.dialects.anthropic_messages import AnthropicMessages
-from aitap.capture.dialects.bedrock_converse import (
-    BedrockConverse,
-    ConverseDecoder,
-    billed_by,
-    exception_fact,
-    model_in_path,
-)
+from aitap.capture.dialects.bedrock_converse import BedrockConverse, model_in_path
+from aitap.capture.dialects.bedrock_converse_answer import ConverseDecoder, billed_by, exception_fact
 from aitap.capture.dialects.chat_answer import ChatDecoder
 from aitap.capture.dialects.openai_chat import OpenAIChat
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
