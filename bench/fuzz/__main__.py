@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from bench.fuzz.shards import shard
+from bench.fuzz.subject import TOLD
 from bench.fuzz.wire import attack_wire
 
 
@@ -26,6 +27,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--number", type=int, help="this exchange alone")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument(
+        "--told-of", type=int, default=TOLD, help=f"tell the records of one exchange in so many (default {TOLD})"
+    )
     parser.add_argument("--wire", action="store_true", help="over the network, through a real mitmdump")
     return parser.parse_args()
 
@@ -50,7 +54,7 @@ def main() -> int:
         for seed in range(chosen.seed, chosen.seed + chosen.shards):
             ours, theirs = context.Pipe()
             context.Process(
-                target=shard, args=(theirs, seed, numbers, Path(folder), chosen.database), daemon=True
+                target=shard, args=(theirs, seed, numbers, Path(folder), chosen.database, chosen.told_of), daemon=True
             ).start()
             theirs.close()
             lines.append(ours)

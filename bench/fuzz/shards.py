@@ -14,7 +14,7 @@ from aitap.storage.database import open_database, rows_of
 from bench import machine, places
 from bench.fuzz.attack import attack
 from bench.fuzz.readers import misread
-from bench.fuzz.subject import Finding, Subject
+from bench.fuzz.subject import TOLD, Finding, Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,15 @@ _ROOM = 24 << 20
 """Bytes by which a process may grow after its first episodes."""
 
 
-def run(url: str, seed: int, numbers: range, *, episode: int = _EPISODE) -> tuple[list[Finding], int]:
+def run(
+    url: str, seed: int, numbers: range, *, episode: int = _EPISODE, told_of: int = TOLD
+) -> tuple[list[Finding], int]:
     """Attack recorders with these exchanges; what was found, and how many records there are. ``url`` is migrated."""
     findings: list[Finding] = []
     records = 0
     for turn, start in enumerate(range(numbers.start, numbers.stop, episode)):
         capture, redact = _KINDS[turn % len(_KINDS)]
-        subject = Subject(url, capture, redact)
+        subject = Subject(url, capture, redact, told_of)
         last = min(start + episode, numbers.stop)
         for number in range(start, last):
             attack(subject, seed, number)
@@ -64,7 +66,7 @@ def judged(url: str, records: int, number: int) -> list[Finding]:
         database.close()
 
 
-def shard(tell: Any, seed: int, numbers: range, folder: Path, database: str) -> None:
+def shard(tell: Any, seed: int, numbers: range, folder: Path, database: str, told_of: int = TOLD) -> None:
     """Attack, and tell what was done and found; ``database`` is a kind of database, or a URL."""
     os.nice(10)
     logging.getLogger("aitap").propagate = False
@@ -81,7 +83,7 @@ def shard(tell: Any, seed: int, numbers: range, folder: Path, database: str) -> 
         step = _EPISODE * len(_KINDS)
         for start in range(numbers.start, numbers.stop, step):
             part = range(start, min(start + step, numbers.stop))
-            findings, records = run(url, seed, part)
+            findings, records = run(url, seed, part, told_of=told_of)
             total += records
             # What is held is looked for: not what nobody has swept up yet.
             gc.collect()

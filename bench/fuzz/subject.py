@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from aitap.record import CaptureMode, Interception
 
-__all__ = ["Finding", "Subject", "request_flow"]
+__all__ = ["TOLD", "Finding", "Subject", "request_flow"]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
-_TOLD = 8
+TOLD = 8
 """Of so many exchanges the records of one are told of, too: that takes as long as all else."""
 
 _SLOW = 20.0
@@ -94,7 +94,9 @@ class _Words(logging.Handler):
 class Subject:
     """One proxy with its recorder, recording into this database."""
 
-    def __init__(self, database_url: str, capture: CaptureMode, redact: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, database_url: str, capture: CaptureMode, redact: tuple[str, ...] = (), told_of: int = TOLD
+    ) -> None:
         settings = RecorderSettings(database_url, "me", capture, 0.0, 0.0, 1.0, redact=redact)
         self.recorder = Recorder(settings)
         self._line = _Straight(settings, self.recorder)
@@ -106,6 +108,7 @@ class Subject:
         self._number = 0
         self._loop = asyncio.new_event_loop()
         self._tellers = Tellers()
+        self._told_of = told_of
         self._submit = self.recorder.pipeline._sink.submit
         self.recorder.pipeline._sink = cast("Any", self)
         self._known: dict[str, int] = {}
@@ -176,7 +179,7 @@ class Subject:
     def submit(self, record: Interception) -> bool:
         """See :class:`aitap.capture.pipeline.Sink`: each record is looked at on its way to the writer."""
         if record.ended_at is not None:
-            told = self._tellers.told(record) if self._number % _TOLD == 0 else ()
+            told = self._tellers.told(record) if self._number % self._told_of == 0 else ()
             self.findings += [Finding(self._number, f"{record.api}: {what}") for what in (*broken(record), *told)]
         return self._submit(record)
 
