@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -311,9 +312,24 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
         if not variable.startswith("AITAP_") or variable in _NO_SETTINGS:
             continue
         if variable not in known:
+            if _of_a_service(variable, value):
+                continue
             raise SettingsError(f"unknown variable {variable}, did you mean {_nearest(variable, known)}?")
         found[known[variable]] = value
     return found
+
+
+_SERVICE_LINK = re.compile(
+    r"AITAP_(?:.+_)?(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+
+
+def _of_a_service(variable: str, value: str) -> bool:
+    """Whether Kubernetes puts this into every pod beside a service whose name begins with ``aitap``."""
+    # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    if variable.endswith("_PORT") and value.startswith(("tcp://", "udp://", "sctp://")):
+        return True
+    return _SERVICE_LINK.fullmatch(variable) is not None
 
 
 def check_options(names: Iterable[str]) -> None:
@@ -346,5 +362,7 @@ def load(options: Mapping[str, str | None] | None = None, environ: Mapping[str, 
         try:
             values[name] = field.metadata["parse"](text)
         except ValueError as error:
-            raise SettingsError(f"{name} = {text!r} ({origin}): {error}") from None
+            # It may hold a password, in whatever place.
+            value = "" if name == "database_url" else f" = {text!r}"
+            raise SettingsError(f"{name}{value} ({origin}): {error}") from None
     return Settings(**values)

@@ -101,6 +101,24 @@ def test_foreign_variables_are_none_of_our_business() -> None:
     assert isinstance(load(environ={"PATH": "/bin", "XAITAP_RETENTION": "x"}), Settings)
 
 
+def test_what_kubernetes_tells_of_a_service_by_our_name_is_no_setting() -> None:
+    told = {
+        "AITAP_SERVICE_HOST": "10.0.0.11",
+        "AITAP_SERVICE_PORT": "8080",
+        "AITAP_SERVICE_PORT_HTTP_PROXY": "8080",
+        "AITAP_PORT": "tcp://10.0.0.11:8080",
+        "AITAP_PORT_8080_TCP": "tcp://10.0.0.11:8080",
+        "AITAP_PORT_8080_TCP_PROTO": "tcp",
+        "AITAP_PORT_8080_TCP_PORT": "8080",
+        "AITAP_PORT_8080_TCP_ADDR": "10.0.0.11",
+        "AITAP_PROXY_SERVICE_HOST": "10.0.0.12",
+        "AITAP_PROXY_PORT": "tcp://10.0.0.12:8080",
+    }
+    assert load(environ=told) == load(environ={})
+    with pytest.raises(SettingsError, match="unknown variable AITAP_PORT"):
+        load(environ={"AITAP_PORT": "9090"})
+
+
 def test_an_option_that_is_no_setting_is_named_with_the_nearest_and_foreign_ones_pass() -> None:
     check_options(["aitap_retention", "listen_port"])
     with pytest.raises(SettingsError, match=r"aitap_retntion.*aitap_retention"):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aitap.atomic_file import atomic_file
-from aitap.certs.authority import Authority, AuthorityError, certificates
+from aitap.certs.authority import DEFAULT_CONFDIR, Authority, AuthorityError, certificates
 from aitap.settings import data_folder
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aitap.certs.proxy_address import ProxyAddress
 
-__all__ = ["certificate_file", "fetch", "fetched_path", "same_fingerprint", "save"]
+__all__ = ["certificate_file", "fetch", "fetched_path", "is_own", "same_fingerprint", "save", "signs_elsewhere"]
 
 PAGE = "/ca.pem"
 """Where a proxy serves its CA, on its own address."""
@@ -33,6 +33,27 @@ _MOST_BYTES = 1 << 20
 def fetched_path(proxy: ProxyAddress) -> Path:
     """Where the CA of this proxy is kept once it was fetched."""
     return data_folder() / "proxies" / f"{proxy.host.replace(':', '-')}_{proxy.port}" / "ca.pem"
+
+
+def is_own(der: bytes) -> bool:
+    """Whether this certificate is that of this machine's own CA, in the folder where it is unless told otherwise."""
+    return _found_in(DEFAULT_CONFDIR.expanduser() / "mitmproxy-ca-cert.pem")[:1] == [der]
+
+
+def signs_elsewhere(proxy: ProxyAddress) -> bool:
+    """Whether a CA was fetched for this address, and it is not this machine's own.
+
+    Such a proxy is on another machine, also where its address is of this one: the near end of a tunnel, say.
+    """
+    kept = _found_in(fetched_path(proxy))
+    return bool(kept) and not is_own(kept[0])
+
+
+def _found_in(path: Path) -> list[bytes]:
+    try:
+        return certificates(path.read_bytes())
+    except OSError:
+        return []
 
 
 def certificate_file(path: Path) -> Authority:

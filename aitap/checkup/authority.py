@@ -33,11 +33,7 @@ def check_authority(situation: Situation) -> Iterator[Finding]:
     authority = situation.authority()
     path = situation.certificate
     if authority is None:
-        fix = (
-            "`aitap ca init` makes it, and so does the first `aitap run`"
-            if situation.here
-            else f"`aitap ca fetch http://{situation.proxy.place}`, or name its file with --ca"
-        )
+        fix = _made(situation) if situation.here else _fetched(situation)
         yield problem("ca.file", f"no CA certificate at {path}", fix)
     else:
         yield ok("ca.file", f"{path}")
@@ -48,6 +44,25 @@ def check_authority(situation: Situation) -> Iterator[Finding]:
     if situation.here:
         yield from _limits(situation)
         yield from _keys(situation.confdir)
+
+
+def _made(situation: Situation) -> str:
+    make = "`aitap ca init` makes it, and so does the first `aitap run`"
+    if situation.proxy.authorization is None:
+        return make
+    # Who shows a key at loopback may be at the near end of a tunnel.
+    return f"{make}; where the proxy is on another machine: `aitap ca fetch http://{situation.proxy.place}`"
+
+
+def _fetched(situation: Situation) -> str:
+    fetch = f"`aitap ca fetch http://{situation.proxy.place}`, or name its file with --ca"
+    if situation.proxy_from.lower() != "https_proxy":
+        return fetch
+    # A company's, which was there before us: whoever has not set anything up yet looks at that one.
+    return (
+        f"{fetch}; where that is no aitap but your company's proxy: AITAP_UPSTREAM=$HTTPS_PROXY for `aitap run`, and "
+        "`aitap doctor --proxy http://127.0.0.1:8080` looks at that"
+    )
 
 
 def _dates(situation: Situation, authority: bytes) -> Iterator[Finding]:

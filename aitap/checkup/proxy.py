@@ -135,7 +135,8 @@ def _not_trusted(situation: Situation, error: ssl.SSLCertVerificationError) -> F
     issuer = _issuer(situation)
     if issuer is None or "mitmproxy" in issuer or "aitap" in issuer:
         renew = (
-            "stop the proxy and start it again: it may still hold the CA it started with, or another --confdir"
+            "stop the proxy and start it again: it may still hold the CA it started with, or another --confdir; where "
+            f"it is on another machine, behind a tunnel: `aitap ca fetch http://{situation.proxy.place}`"
             if situation.here
             else f"the proxy has a new CA: `aitap ca fetch --replace http://{situation.proxy.place}`, compare the print"
         )

@@ -21,7 +21,7 @@ from aitap.export.human import one_line, size
 from aitap.storage.database import StorageError, open_database, rows_of
 from aitap.storage.fields import parse_timestamp
 from aitap.storage.host_rules import list_rules
-from aitap.storage.spool.folders import left_behind
+from aitap.storage.spool.folders import left_behind, left_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +84,7 @@ def _spools(in_force: settings.Settings) -> Iterator[Finding]:
     """What waits for the database on this machine."""
     try:
         found = left_behind(in_force.spool, in_force.database_url)
+        others = left_elsewhere(in_force.spool, in_force.database_url)
     except (OSError, StorageError):
         return  # the database's own check says what is wrong, or nobody may look there but the proxy
     live, dead = (sum(left.bytes for left in found if left.live is kind) for kind in (True, False))
@@ -99,6 +100,13 @@ def _spools(in_force: settings.Settings) -> Iterator[Finding]:
             "database.spool_left",
             f"{size(dead)} of records wait in {in_force.spool}, left by a proxy that runs no more",
             "the next `aitap run` stores them; or `aitap db replay`",
+        )
+    for other in others:
+        yield warning(
+            "database.spool_elsewhere",
+            f"{size(other.bytes)} of records wait in {other.place} for {other.database or 'another database'}",
+            "`aitap db replay --database-url` with its URL; if it is this database under another name, move what is "
+            "in that folder into the one beside it",
         )
 
 

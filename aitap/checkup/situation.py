@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from aitap.certs.authority import DEFAULT_CONFDIR, certificates
-from aitap.certs.fetched import fetched_path
+from aitap.certs.fetched import fetched_path, signs_elsewhere
 from aitap.certs.proxy_address import ProxyAddress
 
 __all__ = ["Situation"]
@@ -39,7 +39,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         if self.ca_file is not None:
             return self.ca_file
         chosen = self.confdir != DEFAULT_CONFDIR.expanduser().absolute()
-        if not chosen and not self.proxy.on_loopback:
+        if not chosen and not (self.proxy.on_loopback and not signs_elsewhere(self.proxy)):
             fetched = fetched_path(self.proxy)
             if fetched.exists() or not self.here:
                 return fetched

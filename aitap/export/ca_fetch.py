@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aitap.certs.authority import Authority
-from aitap.certs.fetched import certificate_file, fetch, fetched_path, same_fingerprint, save
+from aitap.certs.authority import DEFAULT_CONFDIR, Authority
+from aitap.certs.fetched import certificate_file, fetch, fetched_path, is_own, same_fingerprint, save
 from aitap.export.failures import Failure
 from aitap.export.proxy_options import key_file_option, proxy_argument, with_key
 
@@ -50,6 +50,14 @@ def fetch_ca(
             shown = Authority(path=fetched_path(proxy), der=der).fingerprint
             raise Failure(f"{proxy.place} shows another CA than that: {shown}; nothing was kept")
     path = output or fetched_path(proxy)
+    if output is None and proxy.on_loopback and is_own(der):
+        # A copy would be trusted still when the folder has another CA.
+        if path.exists():
+            save(der, path, replace=replace)
+            path.unlink()
+        click.echo(DEFAULT_CONFDIR.expanduser() / "mitmproxy-ca-cert.pem")
+        click.echo("this machine's own CA: nothing had to be kept", err=True)
+        return
     new = save(der, path, replace=replace)
     authority = certificate_file(path)
     click.echo(authority.path)

@@ -147,19 +147,23 @@ def _fail(message: str, status: int) -> NoReturn:
 
 
 def _write_what_can_be_written() -> None:
-    """Makes a ? of a letter that the terminal's encoding does not have; file names keep their bytes."""
-    codecs.register_error("aitap", _question_marks)
+    """Puts plain letters for those that the terminal's encoding does not have; file names keep their bytes."""
+    codecs.register_error("aitap", _plain_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="aitap")
 
 
-def _question_marks(error: UnicodeError) -> tuple[bytes, int]:
+_PLAIN = {"\u2013": b"-", "\u2026": b"~", "\u2192": b">"}
+"""What our own words and tables use (nothing known, cut, leads to), in letters as wide; of others a ? is made."""
+
+
+def _plain_letters(error: UnicodeError) -> tuple[bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return b"".join(
         # What os.fsdecode could not decode stands for the byte it was.
-        bytes((ord(letter) - 0xDC00,)) if "\udc80" <= letter <= "\udcff" else b"?"
+        bytes((ord(letter) - 0xDC00,)) if "\udc80" <= letter <= "\udcff" else _PLAIN.get(letter, b"?")
         for letter in error.object[error.start : error.end]
     ), error.end
 

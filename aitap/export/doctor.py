@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aitap.certs.fetched import signs_elsewhere
 from aitap.certs.proxy_address import ProxyAddress, parse
 from aitap.export.output import terminal, wants_json, write_json
 from aitap.export.proxy_options import DEFAULT_PROXY, ca_option, confdir_option, key_file_option, with_key
@@ -98,7 +99,7 @@ def doctor(
     situation = Situation(
         proxy=address,
         proxy_from=origin,
-        here=ca is None and _here(address),
+        here=ca is None and not (address.on_loopback and signs_elsewhere(address)) and _here(address),
         confdir=confdir.expanduser().absolute(),
         ca_file=ca,
         environ=dict(os.environ),

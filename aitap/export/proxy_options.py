@@ -133,9 +133,10 @@ def trust_files(proxy: ProxyAddress, confdir: Path, ca: Path | None = None) -> t
 
 
 def _authority(proxy: ProxyAddress, confdir: Path, ca: Path | None) -> Authority:
-    if ca is None and (proxy.on_loopback or confdir != DEFAULT_CONFDIR):
+    from aitap.certs.fetched import certificate_file, fetched_path, signs_elsewhere
+
+    if ca is None and (confdir != DEFAULT_CONFDIR or (proxy.on_loopback and not signs_elsewhere(proxy))):
         return ensure_authority(confdir)
-    from aitap.certs.fetched import certificate_file, fetched_path
 
     if ca is not None:
         return certificate_file(ca)

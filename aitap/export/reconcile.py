@@ -67,6 +67,7 @@ def _columns(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.option("--subscriptions", is_flag=True, help="Invoice: count calls by subscription, too.")
 @click.option(
     "--tolerance",
+    show_default=True,
     metavar="PERCENT",
     type=click.FloatRange(0, 100),
     default=0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -87,6 +88,8 @@ def run(ctx: click.Context, *, port: int, host: str, workers: int, confdir: Path
     click.echo(f"records     {shown(database_url)}{away}")
     if workers > 1:
         click.echo(f"workers     {workers} processes share the port")
+    if not settings.upstream and (other := _company_proxy()):
+        click.echo(f"goes out    straight, past {other} in HTTPS_PROXY: AITAP_UPSTREAM=$HTTPS_PROXY takes that way")
     needs_key = _needs_key(settings.auth, "" if settings.proxy_protocol else host)
     _invite(address, needs_key=needs_key, default=host == "127.0.0.1" and port == 8080)
     sys.stdout.flush()
@@ -114,6 +117,17 @@ def _invite(address: str, *, needs_key: bool, default: bool) -> None:
     else:
         click.echo("who may     everyone on this machine, without a key; all is recorded as yours")
         click.echo(f"try         {aitap} exec {'' if default else f'--proxy {address} '}-- claude")
+
+
+def _company_proxy() -> str | None:
+    """The proxy on another machine that the programs of this shell are to take; one on this may be ours."""
+    from aitap.certs.proxy_address import parse
+
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        with contextlib.suppress(ValueError):
+            address = parse(os.environ.get(name, ""))
+            return None if address.on_loopback else address.place
+    return None
 
 
 def _authority_form(host: str) -> str:

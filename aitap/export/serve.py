@@ -65,21 +65,25 @@ def serve(*, port: int, host: str, confdir: Path) -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
 
     def announce() -> None:
-        click.echo(f"listens on  {_address(sockets[0])}")
+        address, everywhere = _address(sockets[0])
+        click.echo(f"listens on  {address}{', and every other address of this machine' if everywhere else ''}")
         click.echo(f"records     {shown(settings.database_url)}")
         if needed:
             click.echo("who may     whoever has a key: aitap keys create --user NAME --create-user")
         else:
             click.echo("who may     everyone on this machine, without a key; AITAP_AUTH=required asks for one")
-        click.echo(f"try         curl '{_address(sockets[0])}/api/v2/ai-gateway/sessions?limit=5'")
+        key = "-H 'Coder-Session-Token: KEY' " if needed else ""
+        click.echo(f"try         curl {key}'{address}/api/v2/ai-gateway/sessions?limit=5'")
         sys.stdout.flush()
 
     serve_on(server, sockets, announce)
 
 
-def _address(bound: socket.socket) -> str:
+def _address(bound: socket.socket) -> tuple[str, bool]:
+    """Where this machine reaches it, and whether it is at every other address of the machine as well."""
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}", here != host
 
 
 def _check_extra() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from aitap.certs.authority import ensure_authority
+from aitap.certs.authority import DEFAULT_CONFDIR, ensure_authority
 from aitap.certs.bundle import write_bundle
+from aitap.certs.proxy_address import parse
 from aitap.checkup.authority import check_authority
 from tests.checkup.making import DAY, NOW, found, make_ca, situation
 
@@ -94,6 +95,22 @@ def test_a_bundle_of_another_ca_is_a_problem(tmp_path: Path) -> None:
     assert status(tmp_path, "ca.bundle") == ["ok"]
     make_ca(tmp_path)
     assert status(tmp_path, "ca.bundle") == ["problem"]
+
+
+@pytest.mark.parametrize(("named", "told"), [("HTTPS_PROXY", True), ("--proxy", False)])
+def test_a_proxy_that_may_be_a_companys_is_not_only_asked_for_its_ca(tmp_path: Path, named: str, told: bool) -> None:
+    there = parse("http://corp.example:3128")
+    [finding] = check_authority(situation(DEFAULT_CONFDIR.expanduser(), here=False, proxy=there, proxy_from=named))
+    assert finding.fix is not None
+    assert "`aitap ca fetch http://corp.example:3128`" in finding.fix
+    assert ("AITAP_UPSTREAM" in finding.fix) == told
+
+
+@pytest.mark.parametrize(("key", "told"), [("alice:KEY@", True), ("", False)])
+def test_who_shows_a_key_at_loopback_may_be_at_the_end_of_a_tunnel(tmp_path: Path, key: str, told: bool) -> None:
+    [finding] = found(check_authority(situation(tmp_path, proxy=parse(f"http://{key}127.0.0.1:8081"))), "ca.file")
+    assert finding.fix is not None
+    assert ("`aitap ca fetch http://127.0.0.1:8081`" in finding.fix) == told
 
 
 def test_a_client_of_a_proxy_elsewhere_needs_the_certificate_and_no_key(tmp_path: Path) -> None:

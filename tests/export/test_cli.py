@@ -164,6 +164,22 @@ def test_a_damaged_database_is_one_line_for_every_reader(invoke: Invoke, written
         invoke(*command, "--database-url", url, status=1)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "--model", "\udcff"],
+        ["export", "--forget", "--name", "\udcff"],
+        ["interceptions", "list", "-q", "initiator:\udcff"],
+        ["sessions", "show", "\udcff"],
+        ["users", "add", "\udcff"],
+    ],
+    ids=" ".join,
+)
+def test_bytes_that_are_no_text_are_wrong_usage(command: list[str], invoke: Invoke) -> None:
+    """As Python gives them: ``aitap export --model $'\\xff'``."""
+    assert "UTF-8" in invoke(*command, status=2).stderr
+
+
 def aitap(*args: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
         [sys.executable, "-m", "aitap", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
@@ -205,6 +221,26 @@ def test_a_letter_that_the_terminal_does_not_have_is_a_question_mark(tmp_path: P
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert "Büro ?".encode("latin-1") in done.stdout
+
+
+def test_the_help_of_a_search_names_its_keys(invoke: Invoke) -> None:
+    keys = "keys: initiator, provider, provider_name, client, started_after, started_before."
+    assert keys in " ".join(invoke("hosts", "list", "--help").stdout.split())
+
+
+def test_the_marks_of_our_own_tables_are_plain_ones_on_a_terminal_of_plain_letters() -> None:
+    code = (
+        "from aitap.export import cli\ncli._write_what_can_be_written()\n"
+        "print('nothing \\u2013, cut\\u2026, leads \\u2192 to, \\u2603')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (b"nothing -, cut~, leads > to, ?\n", b"")
 
 
 @pytest.mark.parametrize("module", ["mitmproxy", "peewee", "rich", "cryptography", "aitap.storage"])

@@ -105,6 +105,39 @@ def test_a_ca_that_was_fetched_is_found(invoke: Invoke, tmp_path: Path) -> None:
     assert out["SSL_CERT_FILE"] == str(bundle_path(certificate_file(path)))
 
 
+def test_a_proxy_at_the_end_of_a_tunnel_signs_with_the_ca_that_was_fetched(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address is one of this machine, where a CA of one's own may be, too."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    path = fetched_path(parse("127.0.0.1:8081"))
+    save(make_ca(tmp_path / "there"), path, replace=False)
+    out = variables(invoke("env", "--shell", "dotenv", "--proxy", "127.0.0.1:8081").stdout)
+    assert out["NODE_EXTRA_CA_CERTS"] == str(path)
+    assert not (tmp_path / "home").exists()
+    looked = json.loads(invoke("doctor", "--offline", "--proxy", "127.0.0.1:8081").stdout)["findings"]
+    assert [one["what"] for one in looked if one["check"] == "ca.file"] == [str(path)]
+    assert not [one for one in looked if one["check"].startswith("database.")]
+    own = variables(invoke("env", "--shell", "dotenv", "--proxy", "127.0.0.1:8080").stdout)
+    assert own["NODE_EXTRA_CA_CERTS"] == str(tmp_path / "home" / ".mitmproxy" / "mitmproxy-ca-cert.pem")
+
+
+def test_a_copy_of_this_machines_own_ca_does_not_stand_for_it(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    der = make_ca(tmp_path / ".mitmproxy")
+    save(der, fetched_path(parse("127.0.0.1:8080")), replace=False)
+    out = variables(invoke("env", "--shell", "dotenv").stdout)
+    assert out["NODE_EXTRA_CA_CERTS"] == str(tmp_path / ".mitmproxy" / "mitmproxy-ca-cert.pem")
+    monkeypatch.setattr("aitap.export.ca_fetch.fetch", lambda _: der)
+    fetched = invoke("ca", "fetch", "127.0.0.1:8080")
+    assert fetched.stdout.strip() == str(tmp_path / ".mitmproxy" / "mitmproxy-ca-cert.pem")
+    assert not fetched_path(parse("127.0.0.1:8080")).exists()
+
+
 def test_a_no_proxy_of_ones_own_stays(invoke: Invoke, confdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", ".corp.example,api.openai.com")
     out = variables(invoke("env", "--shell", "dotenv", "--proxy", "localhost:9", "--confdir", str(confdir)).stdout)

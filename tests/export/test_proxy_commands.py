@@ -89,6 +89,35 @@ def test_run_says_that_others_reach_it_where_they_do(
     assert first.endswith("and every other address of this machine") == all_of_them
 
 
+@pytest.mark.parametrize(
+    ("proxy", "upstream", "told"),
+    [
+        ("http://me:planted-SECRET@corp.example:3128", "", "straight, past corp.example:3128 in HTTPS_PROXY"),
+        ("http://corp.example:3128", "http://corp.example:3128", None),
+        ("http://127.0.0.1:8080", "", None),
+        ("", "", None),
+    ],
+)
+def test_run_says_that_it_does_not_take_a_companys_proxy_unless_it_is_told_to(
+    invoke: Invoke,
+    confdir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    proxy: str,
+    upstream: str,
+    told: str | None,
+) -> None:
+    monkeypatch.setattr(run, "_mitmdump", lambda arguments, options: None)
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("AITAP_UPSTREAM", upstream)
+    options = ["--port", str(free_port()), "--confdir", str(confdir), "--database-url", f"sqlite:///{tmp_path}/new.db"]
+    text = invoke("run", *options).stdout
+    assert ("goes out" in text) == (told is not None)
+    assert (told or "") in text
+    assert "planted-SECRET" not in text
+
+
 def test_run_names_itself_by_its_path_where_the_shell_would_not_find_it(
     invoke: Invoke, confdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

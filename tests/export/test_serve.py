@@ -91,8 +91,11 @@ def test_where_keys_are_required_it_says_how_to_make_one(written: Written, tmp_p
 
 def test_on_another_address_everybody_needs_a_key(written: Written) -> None:
     with serving(written.url, "--host", "0.0.0.0") as served:
-        port = served.said["listens"].rpartition(":")[2]
-        served.said["listens"] = f"on  http://127.0.0.1:{port}"
+        where, _, more = served.said["listens"].partition(",")
+        assert where.startswith("on  http://127.0.0.1:")
+        assert more == " and every other address of this machine"
+        assert served.said["try"].startswith("curl -H 'Coder-Session-Token: KEY' 'http://127.0.0.1:")
+        served.said["listens"] = where
         assert served.get("/api/v2/ai-gateway/sessions")[0] == 401
 
 
