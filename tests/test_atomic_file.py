@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,53 @@ def test_a_device_takes_the_bytes_and_stays_a_device() -> None:
     with atomic_file(Path("/dev/null")) as file:
         file.write(b"x")
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+def test_a_pipe_of_the_shell_takes_the_bytes() -> None:
+    """What ``/dev/stdout`` and ``>(...)`` are where they are no file."""
+    read, write = os.pipe()
+    with atomic_file(Path(f"/dev/fd/{write}")) as file:
+        file.write(b"x")
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"x"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a name's length is POSIX's")
+def test_a_name_may_be_as_long_as_names_may_be(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / ("n" * 255)) as file:
+        file.write(b"x")
+    assert (tmp_path / ("n" * 255)).read_bytes() == b"x"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="the system has no files without a name")
+def test_who_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither half a file in its place nor one beside it, which would hold what people typed and nobody looks for."""
+    script = (
+        "import os, pathlib, sys\n"
+        "from aitap.atomic_file import atomic_file\n"
+        "with atomic_file(pathlib.Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half')\n"
+        "    file.flush()\n"
+        "    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path / "file")], check=False).returncode == 9
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["open", "link"])
+def test_a_system_without_files_that_have_no_name_will_do(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(95, "not supported")
+
+    if missing == "open":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    else:
+        monkeypatch.setattr(os, "link", refused)
+    with atomic_file(tmp_path / "file") as file:
+        file.write(b"all of it")
+    assert (tmp_path / "file").read_bytes() == b"all of it"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -15,11 +15,12 @@ from aitap.export.compression import COMPRESSIONS, compressed
 from aitap.export.failures import Failure
 from aitap.export.formats import FORMATS, otlp
 from aitap.export.progress import progress_bar
-from aitap.export.query_options import query_filter, query_options
+from aitap.export.query_options import query_options, query_values, resolved
 from aitap.export.store import opened
 from aitap.storage import cursors, queries
 from aitap.storage.bulk import Bulk, as_dict
 from aitap.storage.conversation import add_messages, add_session_messages
+from aitap.storage.homes import home_of_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -96,9 +97,10 @@ def export(
     encode: Callable[..., Iterator[bytes]] = otlp if format_name == "otlp" else FORMATS[format_name]
     if format_name == "parquet" and contents:
         encode = functools.partial(encode, contents=True)
-    with opened(read_only=not since_last) as database:
-        wanted = query_filter(database, "sessions" if what == "sessions" else "interceptions", query)
-        cursor = cursors.begin(database, name or "default", _question(wanted)) if since_last else None
+    with opened(read_only=not since_last, chained=False) as database:
+        asked = query_values("sessions" if what == "sessions" else "interceptions", query)
+        wanted = resolved(database, asked)
+        cursor = cursors.begin(database, name or "default", _question(wanted, asked)) if since_last else None
         beside = output is not None or format_name == "otlp" or not sys.stdout.isatty()
         with _destination(output) as file, progress_bar(what, beside=beside) as bar:
             with _one_moment(database):
@@ -159,29 +161,32 @@ class _Counted:
         self._bar.advance(self.count % _AT_ONCE)
 
 
-def _question(wanted: queries.Filter) -> str:
-    """What the filter asks, to be compared with what it asked the last time."""
+def _question(wanted: queries.Filter, asked: dict[str, str]) -> str:
+    """What the filter asks, to be compared with what it asked the last time: an age is the same age every night."""
     from msgspec import structs, to_builtins
 
     from aitap.storage.fields import json_text
+    from aitap.storage.search import is_age
 
-    return json_text({name: to_builtins(value) for name, value in structs.asdict(wanted).items() if value})
+    values = {name: to_builtins(value) for name, value in structs.asdict(wanted).items() if value}
+    for name in ("started_after", "started_before"):
+        if name in values and is_age(asked[name]):
+            values[name] = asked[name].strip()
+    return json_text(values)
 
 
 def _forget(name: str) -> None:
-    with opened(read_only=False) as database:
+    with opened(read_only=False, chained=False) as database:
         if not cursors.forget(database, name):
-            raise Failure(f"there is no export {name!r} that could go on")
+            known = ", ".join(map(repr, cursors.names(database))) or "none"
+            raise Failure(f"there is no export {name!r} that could go on; there are: {known}")
 
 
 @contextlib.contextmanager
 def _one_moment(database: Database) -> Iterator[None]:
     """All answers are of one moment, however long it takes whoever reads our output."""
-    from peewee import SqliteDatabase
-
     with queries.snapshot(database):
-        if not isinstance(database, SqliteDatabase):
-            database.execute_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        home_of_database(database).take_time(database)
         yield
 
 

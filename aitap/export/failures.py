@@ -49,6 +49,9 @@ def describe(error: Exception) -> tuple[str, int] | None:
         return _line(str(error)), 1
     if isinstance(error, (*_loaded("peewee", "PeeweeException"), sqlite3.Error)):
         return f"the database fails: {_line(str(error))}; `aitap db check` may tell more", 1
+    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object):
+        # What Python makes of an argument's bytes; nothing that is recorded, or named in a database, has such letters.
+        return f"{ascii(error.object)[:100]} is no text in UTF-8", 2
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return (f"{error.filename}: {reason}" if error.filename else _line(reason)), 1

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from aitap.storage.queries import Filter
 
-__all__ = ["json_option", "limit_options", "query_filter", "query_options", "query_options_of", "resolved"]
+__all__ = [
+    "json_option",
+    "limit_options",
+    "query_filter",
+    "query_options",
+    "query_options_of",
+    "query_values",
+    "resolved",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,7 +51,9 @@ def query_options_of(*keys: str) -> Callable[[Command], Command]:
 
 def _with_options(command: Command, keys: tuple[str, ...]) -> Command:
     command = database_option(command)
-    command = click.option("-q", "search", metavar="SEARCH", help="A search: 'key:value ...' with these keys.")(command)
+    # The options' own names, so that one may copy them.
+    told = f"The same in one text, 'provider:openai client:\"Claude Code\"'; keys: {', '.join(keys)}."
+    command = click.option("-q", "search", metavar="SEARCH", help=told)(command)
     for key in reversed(keys):
         option = click.option(f"--{key.replace('_', '-')}", key, metavar=_metavar(key), help=_HELP[key])
         command = option(command)
@@ -76,6 +86,11 @@ def json_option(command: Command) -> Command:
 
 def query_filter(database: Database, kind: Kind, query: dict[str, str | None]) -> Filter:
     """The filter that options and ``-q`` ask for together. Raises ``SearchError``."""
+    return resolved(database, query_values(kind, query))
+
+
+def query_values(kind: Kind, query: dict[str, str | None]) -> dict[str, str]:
+    """What options and ``-q`` say together, as keys and values. Raises ``SearchError``."""
     query = dict(query)
     values = terms(query.pop("search", None) or "", kind)
     for key, value in query.items():
@@ -84,7 +99,7 @@ def query_filter(database: Database, kind: Kind, query: dict[str, str | None]) -
         if key in values:
             raise SearchError("q", f"{key} is also given as --{key.replace('_', '-')}")
         values[key] = value
-    return resolved(database, values)
+    return values
 
 
 def resolved(database: Database, values: dict[str, str]) -> Filter:

@@ -10,7 +10,7 @@ from aitap.export.failures import Failure
 from aitap.export.human import size
 from aitap.export.progress import progress_bar
 from aitap.export.store import database_option, in_force, opened
-from aitap.storage.spool.folders import left_behind, make_folder
+from aitap.storage.spool.folders import left_behind, left_elsewhere, make_folder
 
 if TYPE_CHECKING:
     from aitap.storage.spool.segments import Spool
@@ -41,6 +41,9 @@ def replay() -> None:
     for left in found:
         if left.live:
             click.echo(f"{left.folder}: {size(left.bytes)} of a proxy that runs, and stores them itself", err=True)
+    for other in left_elsewhere(settings.spool, url):
+        whose = other.database or "another database"
+        click.echo(f"{other.place}: {size(other.bytes)} for {whose}, not for this one", err=True)
     if not total:
         click.echo("nothing to replay")
         return

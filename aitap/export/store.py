@@ -51,29 +51,35 @@ def evidence_key(found: settings.Settings, confdir: Path = DEFAULT_CONFDIR) -> P
 
 
 def keep_evidence(database: Database, found: settings.Settings, confdir: Path = DEFAULT_CONFDIR) -> None:
-    """What this command changes is chained, where the setting says so or what is there is chained already.
+    """What this command changes is chained, where the setting says so, or as soon as what is there is chained.
 
     Raises ``EvidenceKeyError``.
     """
     from aitap.storage.evidence import chain
     from aitap.storage.evidence.keys import signing_key
 
+    path = evidence_key(found, confdir)
     if found.tamper_evidence or chain.has_evidence(database):
-        chain.keep_evidence(database, signing_key(evidence_key(found, confdir)))
+        chain.keep_evidence(database, signing_key(path))
+    else:
+        chain.keep_evidence_once_there(database, lambda: signing_key(path))
 
 
 @contextlib.contextmanager
-def opened(*, read_only: bool = True, check: bool = True, migrate: bool = False) -> Iterator[Database]:
+def opened(
+    *, read_only: bool = True, check: bool = True, migrate: bool = False, chained: bool = True
+) -> Iterator[Database]:
     """The database, closed when the block ends; with ``check`` only if its schema is this version's.
 
-    With ``migrate`` it is made where there is none, and brought to this version's schema.
+    With ``migrate`` it is made where there is none, and brought to this version's schema. Who writes nothing that is
+    ``chained`` needs no key for it.
 
     Raises ``StorageError`` and ``SettingsError``.
     """
     found = in_force()
     database = open_database(found.database_url, read_only=read_only, check=check, migrate=migrate)
     try:
-        if check and not read_only:
+        if check and chained and not read_only:
             keep_evidence(database, found)
         yield database
     finally:

@@ -86,18 +86,25 @@ def verify(
     """
     from aitap.storage.evidence.chain import has_evidence
     from aitap.storage.evidence.checkpoint import read_checkpoint
-    from aitap.storage.evidence.keys import fingerprint, public_key, public_pem
+    from aitap.storage.evidence.keys import EvidenceKeyError, fingerprint, public_key, public_pem
     from aitap.storage.evidence.verify import Verification
 
     own = evidence_key(in_force(), confdir)
     if export_key is not None:
         _write(export_key, public_pem(public_key(own)))
         return
-    trusted = [public_key(path) for path in keys] + ([public_key(own)] if own.exists() else [])
+    trusted = [public_key(path) for path in keys]
+    try:
+        trusted += [public_key(own)] if own.exists() else []
+    except EvidenceKeyError:
+        # Who was given a key need not be able to read that of the proxy.
+        if not keys:
+            raise
     known = read_checkpoint(checkpoint) if checkpoint else None
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(opened())
-        if not adopt and not has_evidence(database):
+        # One that was chained and is not any more is what a checkpoint is for.
+        if not adopt and known is None and not has_evidence(database):
             raise Failure(
                 "nothing in this database is chained: set tamper_evidence = true for the proxies that write to it"
             )

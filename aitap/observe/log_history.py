@@ -18,7 +18,7 @@ from aitap.observe.log_otlp import OtlpLog
 from aitap.record import Interception, ModelThought, TokenUsage, ToolUsage, UserPrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.resources import Resource
@@ -27,6 +27,8 @@ __all__ = ["HistoryError", "record_of", "send_history"]
 
 _AT_ONCE = 100
 _LINES = 1000
+_BYTES = 1 << 20
+"""A batch has so many lines, or bytes, at most: a collector takes 4 MiB by gRPC unless it is told to take more."""
 _TIMES = {"started_at", "ended_at", "last_prompt_at", "created_at", "result_at"}
 _CHILDREN = {
     "token_usages": TokenUsage,
@@ -49,6 +51,7 @@ def send_history(rows: Iterable[dict[str, Any]]) -> Iterator[int]:
     gathered = _Gathered()
     log = OtlpLog(lambda _: gathered)
     gathered.resource = log.resource
+    log.exporter.silent = True
     sent = 0
     rest = iter(rows)
     try:
@@ -56,14 +59,28 @@ def send_history(rows: Iterable[dict[str, Any]]) -> Iterator[int]:
             for row in some:
                 for fields in lines_of(record_of(row), announced=False):
                     log.tell(fields, _time_of(fields), None)
-            lines = gathered.taken()
-            for start in range(0, len(lines), _LINES):
-                if log.exporter.export(lines[start : start + _LINES]).name != "SUCCESS":
-                    raise HistoryError(f"the collector does not take logs; {sent} interceptions were sent before")
+            for lines in _batches(gathered.taken()):
+                if log.exporter.export(lines).name != "SUCCESS":
+                    why = f", {log.exporter.refused}" if log.exporter.refused else ""
+                    raise HistoryError(f"the collector does not take logs{why}; {sent} interceptions were sent before")
             sent += len(some)
             yield sent
     finally:
         log.close(1.0)
+
+
+def _batches(lines: Sequence[ReadableLogRecord]) -> Iterator[Sequence[ReadableLogRecord]]:
+    """The lines in their order, in batches of bounded size; one that is larger by itself is alone."""
+    begin = size = 0
+    for end, line in enumerate(lines):
+        attributes = line.log_record.attributes or {}
+        own = sum(len(value.encode()) if isinstance(value, str) else 8 for value in attributes.values())
+        if end > begin and (size + own > _BYTES or end - begin == _LINES):
+            yield lines[begin:end]
+            begin, size = end, 0
+        size += own
+    if lines:
+        yield lines[begin:]
 
 
 def record_of(row: dict[str, Any]) -> Interception:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from aitap import __version__
+from aitap.observe.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,10 +62,16 @@ def resource() -> Resource:
 
 
 class Told:
-    """An exporter whose failures are counted, and told when they begin and when they are over."""
+    """An exporter whose failures are counted, and told when they begin and when they are over.
+
+    What the collector rejects of a batch, in an answer that is none of failure, is a failure too.
+    """
 
     def __init__(self, inner: Any, signal: Signal) -> None:
         self.failures = 0
+        self.silent = False
+        """Whether somebody else tells."""
+        self._answers = Answers(inner, signal)
         self._inner = inner
         self._signal = signal
         self._failing = False
@@ -76,17 +83,29 @@ class Told:
         except Exception:
             self._noted(ok=False)
             raise
+        if result.name == "SUCCESS" and self.refused:
+            result = type(result).FAILURE
         self._noted(ok=result.name == "SUCCESS")
         return result
+
+    @property
+    def refused(self) -> str:
+        """What the collector said against the last batch that reached it; empty where it took it."""
+        return self._answers.refused
 
     def _noted(self, *, ok: bool) -> None:
         self.failures += not ok
         if ok == self._failing:
             self._failing = not ok
+            if self.silent:
+                return
             if ok:
                 logger.warning("aitap: the collector takes %s again", self._signal)
             else:
-                logger.error("aitap: the collector does not take %s; records are stored all the same", self._signal)
+                why = f", {self.refused}" if self.refused else ""
+                logger.error(
+                    "aitap: the collector does not take %s%s; records are stored all the same", self._signal, why
+                )
 
     def shutdown(self, **kwargs: Any) -> None:
         """Give up what is being tried."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aitap.storage.filters import Filter
 
-__all__ = ["Cursor", "CursorMoved", "begin", "finish", "forget", "iter_since"]
+__all__ = ["Cursor", "CursorMoved", "begin", "finish", "forget", "iter_since", "names"]
 
 _NEVER = -1
 _AT_ONCE = 500
@@ -85,6 +85,11 @@ def finish(database: Database, cursor: Cursor, records: int) -> None:
         if not rows_of(database, _MOVE, (cursor.to, now, records, cursor.name, cursor.number)):
             raise CursorMoved(f"another export of {cursor.name!r} ran at the same time: both have the same records")
         forget_endings(database)
+
+
+def names(database: Database) -> list[str]:
+    """Of all exports that could go on: what ends is kept for each of them."""
+    return [name for (name,) in rows_of(database, "SELECT name FROM aitap_exports ORDER BY name")]
 
 
 def forget(database: Database, name: str) -> bool:

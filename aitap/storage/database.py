@@ -149,7 +149,7 @@ def transaction(database: Database) -> Iterator[None]:
 
 def _behind(error: peewee.OperationalError) -> BaseException:
     """What made the commit fail, where ``error`` is only that there was nothing left to roll back."""
-    reason = error.__context__ if "rollback" in str(error) else None
+    reason = error.__context__ if "rollback" in str(error) or "connection is closed" in str(error) else None
     while reason is not None and not isinstance(reason, peewee.OperationalError):
         reason = reason.__context__
     return reason or error
@@ -243,18 +243,21 @@ def _explained(home: Home) -> Iterator[None]:
 
 def _migrate(database: Database, home: Home, *, back_up: bool = True) -> list[str]:
     runner = Runner(database, str(_MIGRATIONS), _LEDGER)
-    pending = _pending(runner)
-    if not pending:
+    if not _pending(runner):
         return []
-    if back_up and runner.applied() and (copy := home.back_up(database, pending[0])):
-        log.warning("the database gets a newer schema; what it was is in %s", copy)
-    # The lock comes before the second look: of two processes that start at once, the later finds nothing to do.
+    # The lock comes before the second look: of two processes that start at once, the later finds nothing to do. And
+    # before the copy, or that of the later would be of what the earlier has made.
     with transaction(database):
+        if not (pending := _pending(runner)):
+            return []
+        home.take_time(database)
         if not runner.applied() and (strange := database.get_tables()):
             raise StorageError(
                 f"cannot use {home.name}: it holds tables of another program, such as {strange[0]!r}; "
                 "set AITAP_DATABASE_URL to another one"
             )
+        if back_up and runner.applied() and (copy := home.back_up(pending[0])):
+            log.warning("the database gets a newer schema; what it was is in %s", copy)
         applied: list[str] = runner.up()
     return applied
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["KEYS", "Kind", "SearchError", "filter_from", "parse_moment", "resolve_initiator", "terms"]
+__all__ = ["KEYS", "Kind", "SearchError", "filter_from", "is_age", "parse_moment", "resolve_initiator", "terms"]
 
 Kind = Literal["interceptions", "sessions", "models", "clients", "providers", "provider_names", "hosts", "usage"]
 
@@ -138,6 +138,11 @@ def parse_moment(text: str, now: datetime) -> datetime | None:
         raise ValueError(f"{text!r} is neither a time like 2026-01-31T09:00:00Z nor an age like 24h or 7d") from None
 
 
+def is_age(text: str) -> bool:
+    """Whether what :func:`parse_moment` takes is an age, which is another moment every time."""
+    return _RFC_3339.fullmatch(text.strip()) is None
+
+
 def resolve_initiator(database: Database, value: str, me: Callable[[], tuple[str, str]]) -> str:
     """The user id of ``me``, of a UUID or of a username. Raises :class:`SearchError` for a user nobody knows."""
     if value == "me":
@@ -150,7 +155,7 @@ def resolve_initiator(database: Database, value: str, me: Callable[[], tuple[str
     local_id, local_name = me()
     if value == local_name:
         return local_id
-    raise SearchError("initiator", f"user {value!r} does not exist")
+    raise SearchError("initiator", f"user {value!r} does not exist: `aitap users list` shows all")
 
 
 def filter_from(

@@ -136,18 +136,23 @@ def test_a_new_file_is_its_owners_alone_and_an_old_one_keeps_its_permissions(inv
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new.jsonl", shared.name)] == [0o600, 0o640]
 
 
-def test_an_export_is_of_one_moment(written: Written, tmp_path: Path) -> None:
-    """What is written while it runs is not in it, not even what ends while it is about to be read."""
-    path = tmp_path / "a.db"
-    with sqlite3.connect(written.url.removeprefix("sqlite:///")) as source, sqlite3.connect(path) as copy:
+def copied(written: Written, folder: Path) -> str:
+    """The URL of a copy that a test may change."""
+    with sqlite3.connect(written.url.removeprefix("sqlite:///")) as source, sqlite3.connect(folder / "a.db") as copy:
         source.backup(copy)
     copy.close()
-    reading = open_database(f"sqlite:///{path}", read_only=True)
+    return f"sqlite:///{folder}/a.db"
+
+
+def test_an_export_is_of_one_moment(written: Written, tmp_path: Path) -> None:
+    """What is written while it runs is not in it, not even what ends while it is about to be read."""
+    url = copied(written, tmp_path)
+    reading = open_database(url, read_only=True)
     before = list(queries.iter_interceptions(reading, queries.Filter()))
     with queries.snapshot(reading):
         records = queries.iter_interceptions(reading, queries.Filter())
         found = [next(records)]
-        sample.write(f"sqlite:///{path}", [*sample.scripts(time.time()), ended(written.records[-1])])
+        sample.write(url, [*sample.scripts(time.time()), ended(written.records[-1])])
         assert [*found, *records] == before
     assert len(list(queries.iter_interceptions(reading, queries.Filter()))) == len(before) + 3
     reading.close()
@@ -158,10 +163,7 @@ def ended(record: Interception) -> Interception:
 
 
 def test_since_last_gives_each_record_once(written: Written, invoke: Invoke, tmp_path: Path) -> None:
-    with sqlite3.connect(written.url.removeprefix("sqlite:///")) as source, sqlite3.connect(tmp_path / "a.db") as copy:
-        source.backup(copy)
-    copy.close()
-    url = f"sqlite:///{tmp_path}/a.db"
+    url = copied(written, tmp_path)
 
     def nightly(*args: str) -> list[str]:
         lines = invoke("export", "--since-last", "--database-url", url, *args).stdout.splitlines()
@@ -176,6 +178,14 @@ def test_since_last_gives_each_record_once(written: Written, invoke: Invoke, tmp
     assert "other filters" in invoke("export", "--since-last", "--model", "x", "--database-url", url, status=1).stderr
     invoke("export", "--forget", "--database-url", url)
     assert len(nightly("--model", "claude-opus-4-8")) < len(written.records)
+
+
+def test_since_last_takes_an_age_for_the_same_every_night(written: Written, invoke: Invoke, tmp_path: Path) -> None:
+    nightly = ("export", "--since-last", "--database-url", copied(written, tmp_path))
+    assert len(invoke(*nightly, "--started-after", "36500d").stdout.splitlines()) == len(written.records) - 1
+    assert invoke(*nightly, "-q", "started_after:36500d").stdout == ""
+    refused = invoke(*nightly, "--started-after", "7d", status=1).stderr
+    assert '{"started_after":"36500d"}' in refused
 
 
 def test_a_failed_export_leaves_the_old_file(invoke: Invoke, tmp_path: Path) -> None:

@@ -56,6 +56,24 @@ def test_a_collector_that_does_not_answer_is_one_line(invoke: Invoke, monkeypatc
     assert "does not take logs" in invoke("export", "--format", "otlp", status=1).stderr.splitlines()[-1]
 
 
+def test_a_batch_is_no_larger_than_collectors_take(
+    invoke: Invoke, collector: HttpCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("export", "--format", "otlp")
+    together, lines = len(collector.headers), len(collector.logs)
+    monkeypatch.setattr("aitap.observe.log_history._BYTES", 1)
+    invoke("export", "--format", "otlp")
+    assert together == 1
+    assert (len(collector.headers), len(collector.logs)) == (together + lines, 2 * lines)
+
+
+def test_what_a_collector_rejects_does_not_count_as_sent(invoke: Invoke, collector: HttpCollector) -> None:
+    """An export that goes on where it stopped stays where it was."""
+    collector.rejects = 2
+    refused = invoke("export", "--format", "otlp", status=1).stderr
+    assert refused.endswith("it rejected 2 of a batch: too old; 0 interceptions were sent before\n")
+
+
 def test_what_otlp_does_not_take_is_said(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no sessions" in invoke("export", "sessions", "--format", "otlp", status=2).stderr
     monkeypatch.delitem(sys.modules, "aitap.observe.log_history")

@@ -77,6 +77,8 @@ def test_a_checkpoint_kept_elsewhere_knows_how_far_the_chain_went(verify: Invoke
     verify("--checkpoint", "end.json")
     edit(chained, "DELETE FROM aitap_evidence WHERE turn = 2")
     assert "cut off" in verify("--checkpoint", "end.json", status=1).stdout
+    edit(chained, "DELETE FROM aitap_evidence")
+    assert "the chain ends at block 0" in verify("--checkpoint", "end.json", status=1).stdout
 
 
 def test_the_public_key_is_enough_elsewhere(verify: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +88,21 @@ def test_the_public_key_is_enough_elsewhere(verify: Invoke, monkeypatch: pytest.
     monkeypatch.setenv("AITAP_TAMPER_EVIDENCE_KEY", "nowhere.pem")
     assert "not trusted" in verify(status=1).stdout
     verify("--key", "public.pem")
+
+
+def test_who_cannot_read_the_proxys_key_can_verify_and_export(
+    verify: Invoke, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the public key, and with none: a nightly export changes no record."""
+    verify("--export-key", "public.pem")
+    verify("--adopt")
+    Path("sealed.pem").write_text("no key of theirs")
+    monkeypatch.setenv("AITAP_TAMPER_EVIDENCE_KEY", "sealed.pem")
+    assert "sealed.pem holds no" in verify(status=1).stderr
+    verify("--key", "public.pem")
+    assert len(invoke("export", "--since-last", "--name", "nightly").stdout.splitlines()) == 2
+    assert "there are: 'nightly'" in invoke("export", "--forget", "--name", "night", status=1).stderr
+    invoke("export", "--forget", "--name", "nightly")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +43,10 @@ class Collector:
         self.logs: list[Any] = []
         self.resources: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.rejects = 0
+        """So many things of a batch it says it does not take, in answers that are none of failure."""
+        self.status = 200
+        """Its answer over HTTP."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -56,6 +61,16 @@ class Collector:
         }
 
     endpoint = ""
+
+    def answer(self, request: Any) -> Any:
+        """What is said to it, where it is taken."""
+        module, name = type(request).__module__, type(request).__name__
+        answer = getattr(sys.modules[module], name.replace("Request", "Response"))()
+        if self.rejects:
+            rejected = next(name for name in answer.partial_success.DESCRIPTOR.fields_by_name if "rejected" in name)
+            setattr(answer.partial_success, rejected, self.rejects)
+            answer.partial_success.error_message = "too\nold"
+        return answer
 
     def take(self, request: Any) -> None:
         for resource in getattr(request, "resource_spans", ()):
@@ -85,9 +100,13 @@ class HttpCollector(Collector):
                 request.ParseFromString(self.rfile.read(int(self.headers["content-length"])))
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                 collector.take(request)
-                self.send_response(200)
-                self.send_header("content-length", "0")
+                body = collector.answer(request).SerializeToString()
+                self.send_response(collector.status)
+                if collector.status >= 300:
+                    self.send_header("location", "https://elsewhere.example/")
+                self.send_header("content-length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -109,24 +128,15 @@ class GrpcCollector(Collector):
         collector = self
 
         class Taking:
-            def __init__(self, answer: Any) -> None:
-                self._answer = answer
-
             def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - named by the protocol
                 collector.headers.append({str(key): str(value) for key, value in context.invocation_metadata()})
                 collector.take(request)
-                return self._answer()
+                return collector.answer(request)
 
         self._server = grpc.server(futures.ThreadPoolExecutor(4))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(
-            Taking(trace_service_pb2.ExportTraceServiceResponse), self._server
-        )
-        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(
-            Taking(metrics_service_pb2.ExportMetricsServiceResponse), self._server
-        )
-        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(
-            Taking(logs_service_pb2.ExportLogsServiceResponse), self._server
-        )
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Taking(), self._server)
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Taking(), self._server)
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(Taking(), self._server)
         self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 

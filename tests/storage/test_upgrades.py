@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from peewee import Database
+from playhouse.migrations import Runner
 
+from aitap.storage import database as opening
 from aitap.storage import queries
 from aitap.storage.checks import problems
 from aitap.storage.database import migration_status, open_database, rows_of
@@ -116,6 +118,49 @@ def test_a_version_without_the_order_of_kinds_lists_sessions_afterwards(tmp_path
     assert len(found) == queries.count_sessions(database, queries.Filter(model=model)) > 0
     assert rows_of(database, "SELECT count(*) FROM aitap_session_kinds WHERE active_at IS NULL") == [(0,)]
     database.close()
+
+
+def test_of_two_that_upgrade_at_once_the_copy_is_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what the quicker of them has made of it, between the other's first look and its copy."""
+    url = loaded(tmp_path, "0008_scale")
+    database = SqliteHome(tmp_path / "old.db").connect(read_only=True)
+    before = contents(database)
+    database.close()
+    look = opening._pending
+
+    def looks(runner: Runner) -> list[str]:
+        pending = look(runner)
+        monkeypatch.setattr(opening, "_pending", look)
+        open_database(url, migrate=True).close()
+        return pending
+
+    monkeypatch.setattr(opening, "_pending", looks)
+    open_database(url, migrate=True).close()
+    [copy] = tmp_path.glob("old.db.before-*")
+    old = SqliteHome(copy).connect(read_only=True)
+    assert contents(old) == before
+    old.close()
+
+
+def test_an_upgrade_of_a_server_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement is ended after the time that is enough for all others."""
+    url = postgres.fresh(empty=True)
+    told: list[tuple[str, ...]] = []
+    up = Runner.up
+
+    def spied(runner: Runner) -> list[str]:
+        told.append(rows_of(runner.database, "SELECT current_setting('statement_timeout')")[0])
+        applied: list[str] = up(runner)
+        return applied
+
+    monkeypatch.setattr(Runner, "up", spied)
+    database = open_database(url, migrate=True)
+    try:
+        assert told == [("0",)]
+        assert rows_of(database, "SELECT current_setting('statement_timeout')") == [("1min",)]
+    finally:
+        database.close()
+        postgres.drop(url)
 
 
 def test_a_copy_is_told_and_can_be_declined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

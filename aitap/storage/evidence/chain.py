@@ -6,6 +6,7 @@ here do nothing. Whatever writes past them will be reported by ``aitap verify``,
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -22,12 +23,12 @@ from aitap.storage.fields import timestamp_text
 from aitap.storage.homes import home_of_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from peewee import Database
 
-__all__ = ["Signer", "cover", "has_evidence", "keep_evidence", "keeps_evidence"]
+__all__ = ["Signer", "cover", "has_evidence", "keep_evidence", "keep_evidence_once_there"]
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ _HEAD = (
     "SELECT turn, hash FROM aitap_evidence "
     "WHERE turn = ? OR turn = (SELECT max(turn) FROM aitap_evidence) ORDER BY turn"
 )
+_THERE = "SELECT 1 FROM aitap_evidence WHERE turn = ? AND hash = ?"
 _PUT = f"INSERT INTO aitap_evidence ({COLUMNS}) VALUES {question_marks(len(Block.__struct_fields__))}"
 _OWNERS = "SELECT DISTINCT interception_id FROM aibridge_tool_usages WHERE id IN "
 
@@ -49,9 +51,10 @@ def keep_evidence(database: Database, key: Ed25519PrivateKey) -> None:
     home.aitap_evidence = Signer(key)
 
 
-def keeps_evidence(database: Database) -> bool:
-    """Whether :func:`keep_evidence` was called for it."""
-    return getattr(database, "aitap_evidence", None) is not None
+def keep_evidence_once_there(database: Database, key: Callable[[], Ed25519PrivateKey]) -> None:
+    """The same from when there is a chain, whoever begins it: what a process that runs for long does then counts."""
+    home: Any = database
+    home.aitap_evidence = key
 
 
 def has_evidence(database: Database) -> bool:
@@ -74,10 +77,12 @@ def cover(
     whose interceptions count too. ``messages`` and ``readings`` were added, the interceptions ``removed`` went.
     Raises Peewee's errors.
     """
-    signer: Signer | None = getattr(database, "aitap_evidence", None)
-    if signer is None:
+    if getattr(database, "aitap_evidence", None) is None:
         return
     try:
+        signer = _signer(database)
+        if signer is None:
+            return
         # Where transactions take turns it is ours already.
         home_of_database(database).lock(database)
         touched = {*ids, *_owners(database, calls)}
@@ -99,6 +104,16 @@ def cover(
         log.exception("tamper evidence: a transaction could not be chained; `aitap verify` will say what it wrote")
 
 
+def _signer(database: Any) -> Signer | None:
+    found = database.aitap_evidence
+    if not isinstance(found, Signer):
+        if not has_evidence(database):
+            return None
+        keep_evidence(database, found())
+    signer: Signer = database.aitap_evidence
+    return signer
+
+
 class Signer:
     """Makes the blocks of one process. It remembers where it was, so that a chain cut off behind it is noticed."""
 
@@ -118,7 +133,16 @@ class Signer:
             block.hash = block.own_hash()
             block.signature = self._key.sign(block.hash)
             execute_many(database, _PUT, [msgspec.structs.astuple(block)])
-            self._pending = (block.turn, block.hash)
+            self._pending = made = (block.turn, block.hash)
+        database.after_commit(lambda: self._is_there(database, made))
+
+    def _is_there(self, database: Database, made: tuple[int, bytes]) -> None:
+        """Remember that a block was committed, unless a part of the transaction was rolled back with it."""
+        # The commit is done: whatever keeps us from looking must not make it a failure.
+        with contextlib.suppress(peewee.PeeweeException):
+            if rows_of(database, _THERE, made):
+                with self._lock:
+                    self._committed = max(self._committed, made)
 
     def _head(self, database: Database) -> tuple[int, bytes]:
         """The last block: that of the database, unless somebody took away one that we know was committed."""

@@ -20,7 +20,8 @@ _KINDS = ("records", "messages", "readings")
 class Covered:
     """Takes blocks in order, then answers for each row once what its digest must be.
 
-    SQLite keeps the file, which has no name, in the system's temporary folder and removes it by itself.
+    SQLite keeps the file, which has no name, in the system's temporary folder and removes it by itself. Where there is
+    no room for it, ``OSError`` is raised, with a line that says so.
     """
 
     def __init__(self, since: bytes | None = None) -> None:
@@ -45,7 +46,13 @@ class Covered:
         ):
             since = b"" if kind == "messages" else self._since
             rows = [(name, digest, block.turn) for name, digest in entries(data, size) if name >= since]
-            self._database.executemany(f"INSERT OR REPLACE INTO {kind} VALUES (?, ?, ?)", rows)
+            try:
+                self._database.executemany(f"INSERT OR REPLACE INTO {kind} VALUES (?, ?, ?)", rows)
+            except sqlite3.OperationalError as error:
+                raise OSError(
+                    f"no room to note what the chain says, in the folder for temporary files ({error}): "
+                    "name a larger one with SQLITE_TMPDIR"
+                ) from None
         gone = block.removed or b""
         names = [(gone[at : at + 16],) for at in range(0, len(gone), 16)]
         for kind in ("records", "readings"):

@@ -5,12 +5,16 @@ the one text form that every database gives. A digest is BLAKE2b. That of an int
 of its own row, and of the rows of its children (a list for each table, sorted by id). A column that a later
 version adds must be null for what was there before, or all digests would differ.
 
+SQLite takes values that no column of ours can have been given: bytes in the place of text, text that is not UTF-8,
+JSON that has a name twice. They are in a form of their own, which no value of ours has.
+
 The one column that is not in it is ``kind_id``: what it stands for is in the row itself, and :class:`Found` has it
 to be compared.
 """
 
 from __future__ import annotations
 
+import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +49,7 @@ __all__ = [
     "Found",
     "Rows",
     "digests_of",
+    "fetched",
     "records_between",
     "records_with",
 ]
@@ -72,13 +77,17 @@ class Rows:
         """Columns without which no row is; those of later versions cannot be among them."""
         self.key = key
         self._json = [n for n, field in enumerate(fields) if isinstance(field, Json)]
+        self._keys = {n for n, name in enumerate(self.names) if name in ("id", key)}
         self._booleans = {field.column_name for field in fields if isinstance(field, BooleanField)}
 
     def read(self, database: Database, condition: str, parameters: Sequence[Any]) -> list[Row]:
         """The rows under a condition, sorted by key and id."""
         order = self.key if self.key in ("id", "digest") else f"{self.key}, id"
         sql = f"SELECT {self._columns(database)} FROM {self.table} {condition.format(key=self.key, order=order)}"
-        return [self._canonical(row) for row in _fetched(database, sql, parameters)]
+        rows = fetched(database, sql, parameters)
+        if loose := isinstance(database, SqliteDatabase):
+            rows = [self._without_bytes(row) if bytes in map(type, row) else row for row in rows]
+        return [self._canonical(row, loose=loose) for row in rows]
 
     def _columns(self, database: Database) -> str:
         if isinstance(database, SqliteDatabase):
@@ -86,25 +95,49 @@ class Rows:
         # SQLite knows no booleans but 0 and 1; what it has in such a column must not be made one.
         return ", ".join(f"CAST({n} AS INTEGER)" if n in self._booleans else n for n in self.names)
 
-    def _canonical(self, row: Sequence[Any]) -> Row:
+    def _without_bytes(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """A row in which there are bytes, which in JSON would be the text that is their base64."""
+        return tuple(
+            [value.hex()] if isinstance(value, bytes) and n not in self._keys else value for n, value in enumerate(row)
+        )
+
+    def _canonical(self, row: Sequence[Any], *, loose: bool) -> Row:
+        """``loose``: the database takes any text for JSON."""
         if self._json:
             row = list(row)
             for n in self._json:
-                row[n] = _sorted(row[n])
+                row[n] = _sorted(row[n], loose=loose)
         return {name: value for name, value in zip(self.names, row, strict=True) if value is not None}
 
 
-def _sorted(value: Any) -> Any:
+def _sorted(value: Any, *, loose: bool) -> Any:
     """JSON whose objects have their names sorted: not every database keeps their order."""
     if not isinstance(value, str):
         return value
     try:
-        return msgspec.Raw(_encode_sorted(msgspec.json.decode(value)))
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        found = msgspec.json.decode(value)
+        # What we wrote is what we would write: only what somebody else did needs a second look.
+        if loose and _encode(found) != value.encode() and _has_a_name_twice(value):
+            return [value]
+        return msgspec.Raw(_encode_sorted(found))
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return [value]
 
 
-def _fetched(database: Database, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _has_a_name_twice(text: str) -> bool:
+    """Whether some object of this JSON says a thing twice: of the two, one reader takes the first, another the last."""
+    twice = False
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal twice
+        twice = twice or len(dict(pairs)) < len(pairs)
+
+    json.loads(text, object_pairs_hook=look)
+    return twice
+
+
+def fetched(database: Database, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a question, whatever somebody has put there: what is no text in UTF-8 is bytes."""
     try:
         return rows_of(database, sql, parameters)
     except peewee.OperationalError as error:
@@ -112,11 +145,18 @@ def _fetched(database: Database, sql: str, parameters: Sequence[Any]) -> list[tu
             raise
     # Somebody wrote bytes that are no text: they shall differ, not end the look at all others.
     connection = database.connection()
-    connection.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
+    connection.text_factory = _text
     try:
         return rows_of(database, sql, parameters)
     finally:
         connection.text_factory = str
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 RECORDS = Rows(Interception, "id")

@@ -16,6 +16,7 @@ from aitap.storage.evidence import form
 from aitap.storage.evidence.block import COLUMNS, FIRST, Block, id_bytes, id_text
 from aitap.storage.evidence.checkpoint import Checkpoint
 from aitap.storage.evidence.covered import Covered
+from aitap.storage.homes import home_of_database
 from aitap.storage.queries import snapshot
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Verification:
         covered = Covered(id_bytes(self._since) if self._since else None)
         try:
             with snapshot(self._database):
+                home_of_database(self._database).take_time(self._database)
                 yield from self._chain(covered)
                 yield from self._interceptions(covered)
                 if not self._since:
@@ -103,7 +105,7 @@ class Verification:
     def _chain(self, covered: Covered) -> Iterator[Problem]:
         yield from self._checkpoint_itself()
         condition, parameters = "", list[Any]()
-        while rows := rows_of(self._database, _NEXT.format(condition), parameters):
+        while rows := form.fetched(self._database, _NEXT.format(condition), parameters):
             for row in rows:
                 block = Block(**dict(zip(Block.__struct_fields__, row, strict=True)))
                 try:
@@ -164,7 +166,7 @@ class Verification:
     # -- the rows
 
     def _interceptions(self, covered: Covered) -> Iterator[Problem]:
-        kinds = {own_id: tuple(map(str, kind)) for own_id, *kind in rows_of(self._database, _KINDS)}
+        kinds = {own_id: tuple(map(str, kind)) for own_id, *kind in form.fetched(self._database, _KINDS)}
         after: Any = None
         more = True
         while more:

@@ -44,6 +44,10 @@ class Home(Protocol):
         """Hold the write lock until the transaction ends; in the transaction."""
         ...
 
+    def make_sure(self, database: Database) -> None:
+        """The connection still leads to the database of that name. Raises Peewee's ``OperationalError`` if not."""
+        ...
+
     def begin_alone(self, database: Database, work: str) -> bool:
         """Whether this connection may do what only one of all may do at a time: until :meth:`end_alone` or its end."""
         ...
@@ -52,10 +56,14 @@ class Home(Protocol):
         """Let others do that work."""
         ...
 
-    def back_up(self, database: Database, pending: str) -> str:
-        """Keep what is there before the migration ``pending`` changes it. Raises :class:`StorageError`.
+    def take_time(self, database: Database) -> None:
+        """What is done until the transaction ends may take as long as it takes; in the transaction."""
+        ...
 
-        Gives the name of the copy; nothing where none was made.
+    def back_up(self, pending: str) -> str:
+        """Keep what is there before the migration ``pending`` changes it; in the transaction that will.
+
+        Gives the name of the copy; nothing where none was made. Raises :class:`StorageError`.
         """
         ...
 

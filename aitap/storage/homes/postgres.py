@@ -7,13 +7,16 @@ has no such lock and needs none: its transactions are serialisable, and one that
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import peewee
 from peewee import PostgresqlDatabase
 
 from aitap.storage.homes.home import StorageError
+from aitap.storage.homes.patience import Patience
+from aitap.storage.homes.postgres_url import read_url
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -24,7 +27,17 @@ _LOCK = 0x6169746170
 """Of this program alone among those that use the database: ``aitap`` in ASCII."""
 _ALONE = 0x61697461
 """The first half of the keys for what one process does at a time."""
-_SECONDS = 10
+_PARAMETERS = {
+    "connect_timeout": 10,
+    "application_name": "aitap",
+    "client_encoding": "utf8",
+    # A server that vanished is noticed, and the batch tried elsewhere, within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""In seconds, and the last in milliseconds. What the URL says goes first."""
 _FOR_GOOD = (
     "authentication failed",
     "does not exist",
@@ -35,25 +48,28 @@ _FOR_GOOD = (
     "invalid dsn",
     "certificate verify failed",
     "does not support SSL",
+    "unsupported startup parameter",
 )
-_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c lock_timeout=30000"
-)
+_SILENCE = 90.0
+"""Seconds: more than the server gives itself for a statement."""
+_SESSION = {
+    "timezone": "UTC",
+    "statement_timeout": "60000",
+    "idle_in_transaction_session_timeout": "60000",
+    "lock_timeout": "30000",
+}
+"""What the server is asked to keep to, times in milliseconds."""
 
 
 class PostgresHome:
     """A :class:`aitap.storage.homes.home.Home`."""
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            parts.port  # noqa: B018 - raises for one that is none
-        except ValueError as error:
-            raise StorageError(f"cannot read the database URL: {error}; write postgresql://user@host/name") from None
-        self._cockroach = parts.scheme == "cockroachdb"
-        self._url = urlunsplit(parts._replace(scheme="postgresql"))
-        user, at, place = parts.netloc.rpartition("@")
-        self.name = urlunsplit(("postgresql", f"{user.partition(':')[0]}{at}{place}", parts.path, "", ""))
+        self._cockroach = url.startswith("cockroachdb:")
+        self._url, self.name, self._told = read_url(url)
+        self._theirs = self._told.get("options", os.environ.get("PGOPTIONS", ""))
+        self.patient = "statement_timeout" in self._theirs
+        """Whether statements may take longer than ours do."""
 
     def prepare(self, *, create: bool) -> None:  # noqa: ARG002 - nothing to create
         """See :class:`aitap.storage.homes.home.Home`: the server's administrator makes databases."""
@@ -64,18 +80,19 @@ class PostgresHome:
 
     def database(self, *, read_only: bool) -> Database:
         """See :class:`aitap.storage.homes.home.Home`."""
-        options = _OPTIONS + (" -c default_transaction_read_only=on" if read_only else "")
+        # Theirs come last, and win: a search path, say, or a longer timeout.
+        session = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        options = f"{session} {self._theirs}" + (" -c default_transaction_read_only=on" if read_only else "")
+        ours = {name: value for name, value in _PARAMETERS.items() if name not in self._told}
+        if read_only and self._told.get("target_session_attrs") == "read-write":
+            # A session that writes nothing is none of those; what is meant is the server that takes writes.
+            ours["target_session_attrs"] = "primary"
         kind: Any = _cockroach() if self._cockroach else _Postgres
         database = kind(
             self._url,
             prefer_psycopg3=True,
-            connect_timeout=_SECONDS,
-            application_name="aitap",
             options=options,
-            # A server that vanished is noticed, and the batch tried elsewhere, within half a minute.
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
+            **ours,
         )
         database.aitap_home = self
         return database  # type: ignore[no-any-return]
@@ -89,11 +106,20 @@ class PostgresHome:
     def open(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`."""
         database.connect()
+        encoding = database.connection().info.parameter_status("server_encoding")
+        if encoding != "UTF8" and not self._cockroach:
+            raise StorageError(
+                f"cannot use {self.name}: its encoding, {encoding}, does not hold all that people write; make another "
+                "with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+            )
 
     def lock(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`."""
         if not self._cockroach:
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+    def make_sure(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`: a connection to a server that is another now is cut."""
 
     def begin_alone(self, database: Database, work: str) -> bool:
         """See :class:`aitap.storage.homes.home.Home`."""
@@ -107,7 +133,12 @@ class PostgresHome:
         if not self._cockroach and not database.is_closed():
             database.execute_sql("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_ALONE, work))
 
-    def back_up(self, database: Database, pending: str) -> str:  # noqa: ARG002 - as in Home
+    def take_time(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`."""
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            database.execute_sql(f"SET LOCAL {name} = 0")
+
+    def back_up(self, pending: str) -> str:  # noqa: ARG002 - as in Home
         """See :class:`aitap.storage.homes.home.Home`: the server has its own, and migrations undo as a whole."""
         return ""
 
@@ -130,6 +161,9 @@ class PostgresHome:
         """See :class:`aitap.storage.homes.home.Home`."""
         reason = " ".join(reason.split())
         for words, advice in (
+            ("unsupported startup parameter", "a pooler refuses our options; have PgBouncer ignore_startup_parameters"),
+            ("ertificate", "check sslmode and sslrootcert in AITAP_DATABASE_URL"),
+            ("too many", "the server takes no more connections of this user; raise its limit or that of the user"),
             ("password authentication failed", "the server refuses user or password; check AITAP_DATABASE_URL"),
             ("does not exist", "check user and database name in AITAP_DATABASE_URL, or create them on the server"),
             ("onnection refused", "nobody listens there; check host and port in AITAP_DATABASE_URL"),
@@ -148,10 +182,23 @@ class PostgresHome:
 class _AsText:
     """Gives moments, ids and JSON as the text that SQLite would give, and makes plain tables."""
 
+    aitap_home: PostgresHome
+
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]
         _register(connection)
+        if connection.info.parameter_status("TimeZone") != _SESSION["timezone"]:
+            # A pooler may leave out what we ask for when we connect.
+            for name, value in _SESSION.items():
+                connection.execute(f"SET {name} = '{value}'")
+        connection.aitap_patience = Patience(connection, float("inf") if self.aitap_home.patient else _SILENCE)
         return connection
+
+    def execute_sql(self, sql: str, *arguments: Any, **options: Any) -> Any:
+        if sql.startswith("SET ") and "statement_timeout" in sql:
+            # What is meant to take its time is waited for.
+            self.connection().aitap_patience.seconds = float("inf")  # type: ignore[attr-defined]
+        return super().execute_sql(sql, *arguments, **options)  # type: ignore[misc]
 
     def create_tables(self, models: Any, **options: Any) -> None:
         clustered = [model for model in models if model._meta.without_rowid]
@@ -184,6 +231,9 @@ def _register(connection: Any) -> None:
 
         def load(self, data: Any) -> str:
             text = bytes(data).decode()
+            if not text.endswith("+00"):
+                # Somebody set another time zone, behind a pooler where connections are shared.
+                text = f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00"
             moment, fraction = text[:19], text[19:-3]
             return f"{moment}{(fraction or '.').ljust(7, '0')}+00:00"
 

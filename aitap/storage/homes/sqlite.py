@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,7 @@ class SqliteHome:
             uri=True,
         )
         database.aitap_home = self
+        database.path = self._path
         return database  # type: ignore[no-any-return]
 
     def connect(self, *, read_only: bool) -> Database:
@@ -111,6 +113,19 @@ class SqliteHome:
 
     def lock(self, database: Database) -> None:
         """See :class:`aitap.storage.homes.home.Home`: ``BEGIN IMMEDIATE`` has it already."""
+        self.make_sure(database)
+
+    def make_sure(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`. To a file that was removed the system writes on, for nobody."""
+        opened = getattr(database, "opened", None)
+        if opened is None:
+            return
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            raise peewee.OperationalError(f"{self._path} was removed while it was in use") from None
+        if not os.path.samestat(opened, there):
+            raise peewee.OperationalError(f"{self._path} is another file than the one that was opened")
 
     def begin_alone(self, database: Database, work: str) -> bool:  # noqa: ARG002 - as in Home
         """See :class:`aitap.storage.homes.home.Home`: all processes may, and the last find nothing left to do."""
@@ -119,16 +134,23 @@ class SqliteHome:
     def end_alone(self, database: Database, work: str) -> None:
         """See :class:`aitap.storage.homes.home.Home`."""
 
-    def back_up(self, database: Database, pending: str) -> str:
-        """See :class:`aitap.storage.homes.home.Home`."""
+    def take_time(self, database: Database) -> None:
+        """See :class:`aitap.storage.homes.home.Home`: nothing ends what takes long."""
+
+    def back_up(self, pending: str) -> str:
+        """See :class:`aitap.storage.homes.home.Home`. By a connection of its own: that of the transaction may not."""
         path = self._path
         copy = path.with_name(f"{path.name}.before-{pending}")
         partial = copy.with_name(copy.name + ".partial")
         try:
             partial.unlink(missing_ok=True)
             os.close(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600))
-            with contextlib.closing(sqlite3.connect(partial)) as target:
-                database.connection().backup(target)
+            source = f"{path.absolute().as_uri()}?mode=ro"
+            with (
+                contextlib.closing(sqlite3.connect(source, uri=True)) as old,
+                contextlib.closing(sqlite3.connect(partial)) as target,
+            ):
+                old.backup(target)
             partial.replace(copy)
         except (OSError, sqlite3.Error) as error:
             partial.unlink(missing_ok=True)
@@ -174,6 +196,7 @@ class SqliteHome:
         for words, advice in (
             ("not a database", "it is not a database; set AITAP_DATABASE_URL to another file"),
             ("malformed", "it is damaged; restore a copy or move it away"),
+            ("was removed", "put it back, or restart the proxy, which then begins a new one"),
             ("unable to open", "it cannot be opened; check that it is a file and that you may read and write it"),
             ("readonly", "it is read-only; check the permissions of the file and its folder"),
             ("locked", "another program holds it locked; stop that and try again"),
@@ -182,6 +205,8 @@ class SqliteHome:
             ("disk I/O", "the disk is full, or fails; make room and try again"),
         ):
             if words in reason:
+                if words == "unable to open" and not self._path.exists():
+                    return "it is gone; put it back, or restart the proxy, which then begins a new one"
                 return advice
         return reason
 
@@ -191,11 +216,27 @@ class SqliteHome:
 
 
 class _Sqlite(SqliteDatabase):
-    """Takes the write lock soon after another lets go of it.
+    """Knows which file it has open, and takes the write lock soon after another lets go of it.
 
     SQLite by itself looks again ever less often, at last ten times a second: who removes a million rows in short
     steps, with moments between, would keep others out for many of them.
     """
+
+    path: Path
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._opened = threading.local()  # as connections are
+        super().__init__(*arguments, **options)
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]
+        self._opened.file = self.path.stat()
+        return connection
+
+    @property
+    def opened(self) -> os.stat_result | None:
+        """The file of this thread's connection."""
+        return getattr(self._opened, "file", None)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction. Raises Peewee's ``OperationalError`` where others keep the lock for seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -16,14 +17,16 @@ from aitap.storage.administration import acting
 from aitap.storage.audit import Reader, remove_readings
 from aitap.storage.database import execute_many, question_marks, rows_of, transaction
 from aitap.storage.evidence import form
-from aitap.storage.evidence.chain import cover, keep_evidence
+from aitap.storage.evidence.block import FIRST, Block
+from aitap.storage.evidence.chain import cover, keep_evidence, keep_evidence_once_there
 from aitap.storage.evidence.checkpoint import Checkpoint
+from aitap.storage.evidence.covered import Covered
 from aitap.storage.evidence.verify import Verification
 from aitap.storage.fields import Json, Timestamp, Uuid, timestamp_text
 from aitap.storage.models import EvidenceBlock
 from aitap.storage.reprice import reprice
 from tests.storage.evidence.conftest import KEY, KEYS, Look
-from tests.storage.making import ANN, BEN, T0, Recording, interception, rows, tokens
+from tests.storage.making import ANN, BEN, T0, Recording, interception, prompt, rows, tokens, tool
 
 TABLES = [form.RECORDS, *form.CHILDREN, form.MESSAGES, form.READINGS]
 MODELS = {
@@ -154,6 +157,34 @@ def test_bytes_that_are_no_text_are_a_change_like_any_other(sealed: Recording, l
     assert isinstance(database, SqliteDatabase)
 
 
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        # As JSON bytes are their base64, which this name of a tool is.
+        ("aibridge_tool_usages.tool", "x'05ab21'"),
+        # What cannot be decoded is not the text that tells of it.
+        ("aibridge_user_prompts.prompt", "CAST(x'73617920e9' AS TEXT)"),
+        # A reader of SQL takes the first of the two, a reader of JSON the last.
+        ("aibridge_interceptions.metadata", """'{"a":2,"a":1}'"""),
+        ("aibridge_interceptions.metadata", """replace(hex(zeroblob(20000)), '0', '[')"""),
+        ("aitap_kinds.model", "x'ff'"),
+        ("aitap_kinds.model", "CAST(x'ff' AS TEXT)"),
+        ("aitap_evidence.at", "CAST(x'ff' AS TEXT)"),
+    ],
+)
+def test_what_only_sqlite_takes_is_found_too(column: str, value: str, recording: Recording, look: Look) -> None:
+    """Values that look like those that were there to who reads them carelessly, or cannot be read at all."""
+    keep_evidence(recording.database, KEY)
+    recording.batch(
+        interception(metadata={"a": 1}, user_prompts=[prompt("say \\xe9")], tool_usages=[tool("c", name="Bash")])
+    )
+    assert look() == []
+    table, _, name = column.partition(".")
+    edit(recording.database, f"UPDATE {table} SET {name} = {value}")
+    assert look() != []
+
+
 def test_a_chain_cut_off_is_found_by_a_checkpoint(sealed: Recording, look: Look, database: Database) -> None:
     seen = Verification(database, KEYS)
     assert list(seen.problems()) == []
@@ -183,17 +214,33 @@ def test_a_checkpoint_is_signed(sealed: Recording, look: Look) -> None:
     assert {problem.kind for problem in look(checkpoint=forged)} == {"checkpoint"}
 
 
-def test_a_chain_cut_off_behind_a_writer_stays_broken(sealed: Recording, look: Look, database: Database) -> None:
-    """It goes on where it was, not where somebody cut it."""
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_chain_cut_off_behind_a_writer_stays_broken(
+    cut: int, sealed: Recording, look: Look, database: Database
+) -> None:
+    """It goes on where it was, not where somebody cut it, be it the last block alone."""
     sealed.batch(interception(T0 + 40))
     sealed.batch(interception(T0 + 41))
     last = rows(database, "SELECT max(turn) FROM aitap_evidence")[0][0]
+    since = timestamp_text(T0 + 42 - cut)
     with transaction(database):
-        execute_many(database, "DELETE FROM aitap_evidence WHERE turn >= ?", [(last - 1,)])
-        execute_many(database, "DELETE FROM aibridge_interceptions WHERE started_at >= ?", [(timestamp_text(T0 + 40),)])
+        execute_many(database, "DELETE FROM aitap_evidence WHERE turn > ?", [(last - cut,)])
+        execute_many(database, "DELETE FROM aibridge_interceptions WHERE started_at >= ?", [(since,)])
     assert look() == []
     sealed.batch(interception(T0 + 42))
     assert any("missing" in problem.text for problem in look())
+
+
+def test_who_was_there_before_the_chain_goes_on_with_it(database: Database, look: Look, recording: Recording) -> None:
+    """`aitap serve`, say, whose database a proxy begins to chain while it runs."""
+    for at in (T0, T0 + 2):
+        keep_evidence_once_there(database, lambda: KEY)
+        recording.batch(interception(at))
+        keep_evidence(database, KEY)
+        recording.batch(interception(at + 1))
+    [problem] = look()
+    assert problem.kind == "uncovered"
+    assert problem.record == str(rows(database, "SELECT id FROM aibridge_interceptions ORDER BY started_at")[0][0])
 
 
 def test_a_batch_that_is_rolled_back_leaves_no_block(sealed: Recording, look: Look, database: Database) -> None:
@@ -242,6 +289,15 @@ def test_what_is_older_may_be_left_out(sealed: Recording, look: Look, database: 
     edit(database, "UPDATE aibridge_interceptions SET model = 'x' WHERE id = ?", own_ids[0])
     assert look(since=own_ids[1]) == []
     assert {problem.record for problem in look(since=own_ids[0])} == {own_ids[0]}
+
+
+def test_no_room_for_what_the_chain_says_is_no_fault_of_the_database() -> None:
+    covered = Covered()
+    covered._database.execute("PRAGMA max_page_count = 8")
+    block = Block(turn=1, previous=FIRST, at="", key="", records=os.urandom(48 * 2000))
+    with pytest.raises(OSError, match="SQLITE_TMPDIR"):
+        covered.apply(block)
+    covered.close()
 
 
 def test_what_was_recorded_before_can_be_taken_in(database: Database, look: Look, recording: Recording) -> None:
