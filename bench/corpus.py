@@ -83,6 +83,8 @@ _ROADS: dict[str, tuple[tuple[str, str], ...]] = {
     "ollama.chat": (("ollama.com", "/api/chat"),),
     "ollama.generate": (("ollama.com", "/api/generate"),),
     "cohere.chat": (("api.cohere.com", "/v2/chat"),),
+    "dashscope.generation": (("dashscope.aliyuncs.com", "/api/v1/services/aigc/text-generation/generation"),),
+    "vercel.language_model": (("ai-gateway.vercel.sh", "/v4/ai/language-model"),),
 }
 _METHODS = {
     "google.generate_content": ("generateContent", "streamGenerateContent"),

@@ -95,9 +95,9 @@ def secrets_of(headers: Mapping[str, str], query: str = "") -> frozenset[str]:
 
 def _secret(name: str, value: str) -> str:
     """The credential itself in the value of a header: without its scheme, of a signature its key id."""
-    if not name.endswith("authorization"):
-        return value
     scheme, _, rest = value.partition(" ")
+    if not name.endswith("authorization"):
+        return rest.strip() if scheme.lower() == "bearer" and rest.strip() else value
     if scheme.lower().startswith("aws4-"):
         match = _SIGNER.search(rest)
         return match[1] if match else ""

@@ -50,6 +50,8 @@ _BY_WORD = (
     ("internal", "server_error"),
     ("modelerror", "server_error"),
     ("modelstreamerror", "server_error"),
+    ("inspection", "bad_request"),
+    ("arrearage", "unauthorized"),
     ("image_", "bad_request"),
     ("_image", "bad_request"),
 )

@@ -25,6 +25,7 @@ __all__ = ["LONGEST_NAME", "Route", "Router", "host_test", "plain_path"]
 
 _ODD = re.compile(r"[%;#\\]|//|/\.|/\Z")
 """In a path that may be spelt in another way than the table has it."""
+_FETCHED = "/responses"
 LONGEST_NAME = 253
 """Characters of a host's name (RFC 1035, 2.3.4); what is longer leads nowhere, and need not be kept."""
 
@@ -38,6 +39,19 @@ class Route(msgspec.Struct, frozen=True):
     purpose: Purpose = "conversation"
     socket_only: bool = False
     """Model calls go over a WebSocket there, and a POST is something else."""
+    fetched: bool = False
+    """No call, but the fetching of an answer that one asked for; see :meth:`Router.fetch`."""
+    doubtful: bool = False
+    """Other things than calls of a model go there, too: the body has to bear it out. Ask :attr:`guessed`."""
+    pages: bool = True
+    """Whether what a page in a browser asks there may be a call; else it is that page's own business."""
+    model_header: str = ""
+    """The request's header that names the model, where neither path nor body does; lower-case."""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether only the path says so far that it is a call of a model."""
+        return self.doubtful or self.provider == UNKNOWN
 
 
 class Router:
@@ -84,6 +98,19 @@ class Router:
             found = next((route for pattern, route in routes if pattern.match(plain)), None)
         return found
 
+    def fetch(self, host: str, path: str, port: int = 0, *, post: bool = False) -> Route | None:
+        """What a GET (or a ``post``) asks for by whose answer it may bring; None where it brings none.
+
+        A response that a model makes in background is fetched by its id, below the path of the call, or cancelled.
+        """
+        call, _, own_id = path.removesuffix("/cancel" if post else "").rpartition("/")
+        if not call.endswith(_FETCHED) or not own_id or (post and not path.endswith("/cancel")):
+            return None
+        route = self.route(host, call, port)
+        if route is None or route.api != "openai.responses" or route.purpose != "conversation":
+            return None
+        return msgspec.structs.replace(route, fetched=True)
+
     def guess(self, host: str, path: str, port: int = 0) -> Route | None:
         """What a POST to a host that is in no table may be, by the shape of its path. Its body must bear it out.
 
@@ -91,7 +118,8 @@ class Router:
         """
         for pattern, shape in self._shapes.get(_last_word(path), ()):
             if pattern.match(path) and not self._of_host(host, port):
-                return Route(UNKNOWN, host[:LONGEST_NAME], shape["api"], shape.get("purpose", "conversation"))
+                purpose, pages = shape.get("purpose", "conversation"), shape.get("pages", True)
+                return Route(UNKNOWN, host[:LONGEST_NAME], shape["api"], purpose, pages=pages)
         return None
 
 
@@ -106,6 +134,8 @@ def _routes(row: ProviderRow, lists: dict[str, list[dict[str, Any]]]) -> list[tu
                 route["api"],
                 route.get("purpose", "conversation"),
                 route.get("socket_only", False),
+                doubtful=route.get("doubtful", False),
+                model_header=route.get("model_header", ""),
             ),
         )
         for route in lists[row.routes]

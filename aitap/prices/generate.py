@@ -23,11 +23,12 @@ from aitap.prices.book import BOOK, FORMAT
 __all__ = ["book", "main"]
 
 VENDORS = (
-    *("anthropic", "aws", "azure", "cerebras", "cohere", "deepseek", "fireworks", "github-copilot", "google", "groq"),
+    *("anthropic", "arcee", "avian", "aws", "azure", "baseten", "cerebras", "cloudflare", "cohere", "databricks"),
+    *("deepseek", "doubleword", "fireworks", "github-copilot", "google", "groq"),
     *("huggingface_cerebras", "huggingface_fireworks-ai", "huggingface_groq", "huggingface_hyperbolic"),
     *("huggingface_nebius", "huggingface_novita", "huggingface_nscale", "huggingface_ovhcloud", "huggingface_publicai"),
-    *("huggingface_sambanova", "huggingface_together", "minimax", "mistral", "moonshotai", "novita", "openai"),
-    *("openrouter", "perplexity", "together", "x-ai", "zai", "zhipuai"),
+    *("huggingface_sambanova", "huggingface_together", "meta", "minimax", "mistral", "moonshotai", "novita", "openai"),
+    *("openrouter", "ovhcloud", "perplexity", "together", "x-ai", "zai", "zhipuai"),
 )
 UNITS = {
     "input_mtok": "in",

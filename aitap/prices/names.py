@@ -18,23 +18,31 @@ __all__ = ["FALLBACKS", "REQUESTED", "forms", "inner_forms", "vendor_of"]
 _VENDORS = {
     "anthropic": "anthropic",
     "anthropic-aws": "anthropic",
+    "arcee": "arcee",
+    "avian": "avian",
     "azure": "azure",
+    "baseten": "baseten",
     "bedrock": "aws",
     "cerebras": "cerebras",
     "chatgpt": "openai",
+    "cloudflare": "cloudflare",
     "code-assist": "google",
     "cohere": "cohere",
     "copilot": "github-copilot",
+    "databricks": "databricks",
     "deepseek": "deepseek",
+    "doubleword": "doubleword",
     "fireworks": "fireworks",
     "google": "google",
     "groq": "groq",
+    "meta": "meta",
     "minimax": "minimax",
     "mistral": "mistral",
     "moonshot": "moonshotai",
     "novita": "novita",
     "openai": "openai",
     "openrouter": "openrouter",
+    "ovhcloud": "ovhcloud",
     "perplexity": "perplexity",
     "together": "together",
     "vertex": "google",
@@ -61,7 +69,7 @@ _COMPACT = re.compile(r"^(.*)-(20\d\d)(\d\d)(\d\d)$")
 _DASHED = re.compile(r"^(.*)-(20\d\d)-(\d\d)-(\d\d)$")
 _BEDROCK_BACK = re.compile(r"(?:-v\d+(?::\d+)?(?::\d+k)?|:\d+(?::\d+k)?|-20\d{6})$")
 _FRONT = re.compile(
-    r"^(?:models/|publishers/[a-z-]+/models/|projects/.*/models/|accounts/fireworks/models/"
+    r"^(?:models/|workers-ai/|publishers/[a-z-]+/models/|projects/.*/models/|accounts/fireworks/models/"
     r"|(?:anthropic|cohere|deepseek|google|minimax|mistral|mistralai|moonshotai|openai|x-ai|xai|z-ai|zai)/)"
 )
 _REGION = re.compile(r"^(?:apac|au|ca|eu|in|jp|us)\.")
@@ -90,6 +98,8 @@ def forms(vendor: str, name: str) -> Iterator[str]:
     elif vendor.startswith("huggingface_"):
         name = name.rpartition(":")[0]
     yield name
+    if vendor == "aws" and not back.search(name):
+        yield f"{name}-1:0"  # Bedrock's newer endpoint (Mantle) has OpenAI's open models without a version
     # One day in the other spelling, lest a price of that day be passed over.
     for pattern, spelling in ((_COMPACT, r"\1-\2-\3-\4"), (_DASHED, r"\1-\2\3\4")):
         if (other := pattern.sub(spelling, name)) != name:

@@ -38,7 +38,7 @@ _TELLING = frozenset({*_TIERS, "partial", "speed", "inference_geo", "cost", "cos
 _RARE = _TELLING - {"service_tier", "inference_geo"}
 _WAIVERS = {"anthropic", "anthropic-aws"}
 """Providers that do not bill what a model refused before it had put out anything."""
-_TELLERS = {"openrouter", "perplexity"}
+_TELLERS = {"openrouter", "perplexity", "vercel"}
 """Providers that tell what they charge."""
 _REMEMBERED, _LONG = 10_000, 500
 """How many kinds of calls are remembered, and the length of names from which none is."""
@@ -190,6 +190,9 @@ def _told(provider: str, extra: Mapping[str, Any]) -> int | None:
         # With a key of the user's own at the provider behind, it charges no more than a fee.
         if isinstance(upstream, int | float) and isinstance(cost, int | float) and upstream > cost:
             return None
+    elif provider == "vercel":
+        # Nothing, where the user's own key at the provider behind is charged.
+        cost = extra.get("cost") or None
     else:
         cost = extra.get("cost.total_cost")
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < 1e6:

@@ -16,12 +16,15 @@ from bench.fuzz.talks import TALKS
 from tests.capture import google
 from tests.capture.dialects import test_bedrock_converse as converse
 from tests.capture.dialects import test_bedrock_invoke as invoke
+from tests.capture.dialects import test_cloudflare_run as cloudflare
 from tests.capture.dialects import test_cohere_chat as cohere
 from tests.capture.dialects import test_cohere_chat_v1 as cohere_v1
+from tests.capture.dialects import test_dashscope_generation as dashscope
 from tests.capture.dialects import test_google_interactions as interactions
 from tests.capture.dialects import test_mistral_conversations as conversations
 from tests.capture.dialects import test_ollama as ollama
 from tests.capture.dialects import test_openai_completions as completions
+from tests.capture.dialects import test_vercel_language_model as vercel
 from tests.capture.dialogues import DIALOGUES
 from tests.capture.framing import EVENT_STREAM, chunks, event, exception
 from tests.capture.making import CHAT, MESSAGES, RESPONSES, answers, by_blocks, dump
@@ -168,6 +171,9 @@ def _asks() -> dict[str, list[dict[str, Any]]]:
         *conversations.OUTPUTS,
         {"type": "function.result", "tool_call_id": "c1", "result": "text"},
     ]
+    found["dashscope.generation"] += [dashscope.ASK, {"model": "m", "input": {"prompt": "Say hi"}}]
+    found["vercel.language_model"] += [vercel.ASK]
+    found["cloudflare.run"] = [cloudflare.ASK, {"prompt": "Say hi"}, {"input": "Say hi"}]
     limits = {"max_tokens": 5, "response_format": {"type": "json_schema"}}
     found["mistral.conversations"] = [
         conversations.ASK,
@@ -292,6 +298,13 @@ def _samples() -> list[Sample]:
             [block + b"\n\n" for block in completions.STREAM.split(b"\n\n") if block] + [b"data: [DONE]\n\n"],
         ),
         ("openai.completions", completions.HOST, completions.PATH, _JSON, [dump(text)]),
+        ("dashscope.generation", dashscope.HOST, dashscope.PATH, _SSE, [dashscope.wire([e]) for e in dashscope.PIECES]),
+        ("dashscope.generation", dashscope.HOST, dashscope.PATH, _SSE, [dashscope.wire([e]) for e in dashscope.GROWN]),
+        ("dashscope.generation", dashscope.HOST, dashscope.PATH, _JSON, [dump(dashscope.GROWN[-1])]),
+        ("vercel.language_model", vercel.HOST, vercel.PATH, _SSE, _data(vercel.STREAM)),
+        ("vercel.language_model", vercel.HOST, vercel.PATH, _JSON, [dump(vercel.DOCUMENT)]),
+        ("cloudflare.run", cloudflare.HOST, cloudflare.PATH, _SSE, _data(cloudflare.STREAM)),
+        ("cloudflare.run", cloudflare.HOST, cloudflare.PATH, _JSON, [cloudflare.enveloped(cloudflare.STREAM[-1])]),
     ]
     return [
         Sample(api, host, path, "", dump(ask), kind, tuple(pieces), len(pieces) > 1)

@@ -205,4 +205,58 @@ def _cohere() -> Dialogue:
     return Dialogue("cohere.chat", ask, stream, whole, {**ask, "messages": again})
 
 
-DIALOGUES = [make() for make in (_messages, _chat, _responses, _google, _converse, _invoke, _ollama, _cohere)]
+def _dashscope() -> Dialogue:
+    call = {"id": "t1", "type": "function", "function": {"name": "read", "arguments": '{"path": "a.txt"}'}}
+
+    def said(reason: str = "null", **message: Any) -> dict[str, Any]:
+        return {"output": {"choices": [{"finish_reason": reason, "message": {"role": "assistant", **message}}]}}
+
+    events = [
+        said(content="", reasoning_content="Hm"),
+        said(content="It is "),
+        said(content="你好"),
+        said(content="", tool_calls=[{"index": 0, **call}]),
+        said("tool_calls", content=""),
+    ]
+    system = {"role": "system", "content": "Be kind"}
+    user = {"role": "user", "content": QUESTION}
+    parameters = {"incremental_output": True, "tools": [{"type": "function", "function": {"name": "read"}}]}
+    ask = {"model": "m", "input": {"messages": [system, user]}, "parameters": parameters}
+    message = {"role": "assistant", "content": ANSWER, "tool_calls": [call]}
+    again = [system, {"role": "user", "content": [{"text": QUESTION}]}, message]
+    again.append({"role": "tool", "tool_call_id": "t1", "content": RESULT})
+    stream = [b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:%s\n\n" % dump(each) for each in events]
+    whole = said("tool_calls", **{name: value for name, value in message.items() if name != "role"})
+    return Dialogue("dashscope.generation", ask, stream, whole, {**ask, "input": {"messages": again}})
+
+
+def _vercel() -> Dialogue:
+    call = {"type": "tool-call", "toolCallId": "t1", "toolName": "read"}
+    events: list[dict[str, Any]] = [
+        {"type": "reasoning-delta", "id": "0", "delta": "Hm"},
+        {"type": "text-delta", "id": "1", "delta": "It is "},
+        {"type": "text-delta", "id": "1", "delta": "你好"},
+        {**call, "input": '{"path": "a.txt"}'},
+        {"type": "finish", "finishReason": "tool-calls", "usage": {}},
+    ]
+    text = {"type": "text", "text": ANSWER}
+    system = {"role": "system", "content": "Be kind"}
+    user = {"role": "user", "content": [{"type": "text", "text": QUESTION}]}
+    ask = {"prompt": [system, user], "tools": [{"type": "function", "name": "read"}]}
+    output = {"type": "text", "value": RESULT}
+    result = {"type": "tool-result", "toolCallId": "t1", "toolName": "read", "output": output}
+    again = [
+        *ask["prompt"],
+        {"role": "assistant", "content": [{"type": "reasoning", "text": "Hm"}, text, {**call, "input": ARGUMENTS}]},
+        {"role": "tool", "content": [result]},
+    ]
+    content = [{"type": "reasoning", "text": "Hm"}, text, {**call, "input": '{"path": "a.txt"}'}]
+    whole = {"content": content, "finishReason": {"unified": "tool-calls", "raw": "tool_use"}, "usage": {}}
+    stream = [b"data: %s\n\n" % dump(each) for each in events]
+    return Dialogue("vercel.language_model", ask, stream, whole, {**ask, "prompt": again})
+
+
+DIALOGUES = [
+    make()
+    for make in (_messages, _chat, _responses, _google, _converse, _invoke, _ollama, _cohere, _dashscope, _vercel)
+]

@@ -343,6 +343,7 @@ PURPOSES: list[tuple[str, str, dict[str, str], dict[str, Any]]] = [
     ("auxiliary", "auxiliary", agent("claude-cli/2.1.329", x_claude_code_request_class="auxiliary"), {}),
     ("auxiliary", "auxiliary", agent("claude-cli/2.1", x_claude_1p_request_class="summary-extraction"), {}),
     ("completion", "auxiliary", agent("curl/8.0"), {"body_ids": {"suffix": "given"}}),
+    ("embedding", "auxiliary", {}, {"body_ids": {"embedding": "asked"}}),
     ("title", "auxiliary", agent("Mistral-Vibe/3.0.2"), {"body_ids": {"metadata.call_type": "title_generation"}}),
     ("background", "auxiliary", agent("copilot/1.0.102", x_interaction_type="conversation-background"), {}),
     ("title", "auxiliary", agent("codex-tui/0.169.0", x_codex_turn_metadata='{"thread_source":"thread_title"}'), {}),

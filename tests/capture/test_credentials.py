@@ -46,6 +46,7 @@ def test_a_mask_shows_no_more_than_its_length_allows(secret: str, hint: str) -> 
         ({"authorization": f"Bearer tid={CORE};exp=1"}, "", "byok_subscription", "tid=...xp=1"),
         ({"authorization": f"Bearer ya29.{CORE}"}, "", "byok_subscription", "ya29...p6Yd"),
         ({"authorization": CORE}, "", "byok_api_key", "9f8Z...p6Yd"),
+        ({"x-litellm-api-key": f"Bearer sk-{CORE}"}, "", "byok_api_key", "sk-9...p6Yd"),
         ({"authorization": SIGNED}, "", "byok_api_key", "AKIA...p6Yd"),
         ({"x-goog-api-key": f"AIza{CORE}"}, "", "byok_api_key", "AIza...p6Yd"),
         ({"api-key": CORE}, "", "byok_api_key", "9f8Z...p6Yd"),

@@ -64,6 +64,6 @@ def test_the_built_in_table_keeps_its_own_rules() -> None:
     used = {row["routes"] for row in table["provider"]}
     assert used == set(table["routes"])
     for route in (route for routes in table["routes"].values() for route in routes):
-        assert set(route) <= {"path", "api", "purpose", "type", "socket_only"}
+        assert set(route) <= {"path", "api", "purpose", "type", "socket_only", "doubtful", "model_header"}
         assert route["api"] in DIALECTS
         assert route.get("purpose", "auxiliary") in ("auxiliary", "probe")

@@ -66,6 +66,14 @@ def requested(path: str, body: bytes, headers: dict[str, str] | None = None) -> 
         ("/api/chat", ASKED, "ollama.chat"),
         ("/api/generate", {"model": "m", "prompt": "hi"}, "ollama.generate"),
         ("/v2/chat", ASKED, "cohere.chat"),
+        ("/openai/deployments/d/completions", {"prompt": "hi"}, "openai.completions"),
+        ("/serving-endpoints/e/invocations", {"messages": [user("hi")]}, CHAT),
+        ("/v1/text/chatcompletion_v2", ASKED, CHAT),
+        (
+            "/api/v1/services/aigc/text-generation/generation",
+            {"model": "m", "input": {"messages": [user("hi")]}},
+            "dashscope.generation",
+        ),
     ],
 )
 def test_a_call_of_a_model_is_recorded_under_the_name_of_its_host(path: str, body: Any, api: str) -> None:
@@ -96,6 +104,16 @@ def test_a_call_of_a_model_is_recorded_under_the_name_of_its_host(path: str, bod
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/forms/1/responses", "/api/chat"])
 def test_what_only_looks_like_one_leaves_no_trace(path: str, body: bytes) -> None:
     assert requested(path, body) == []
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v2/chat"])
+def test_the_chat_that_a_web_page_has_with_its_own_server_is_its_own(path: str) -> None:
+    body = dump({**ASKED, "prompt": "hi"})
+    assert requested(path, body, {"origin": "https://app.example.com"}) == []
+    # A program may have an origin, too; a page may speak the language of a model elsewhere.
+    assert len(requested(path, body, {"origin": "chrome-extension://abc"})) == 1
+    assert len(requested(f"/ollama{path}", body, {"origin": "https://app.example.com"})) == (path != "/v2/chat")
+    assert len(requested("/api/chat/completions", body, {"origin": "https://app.example.com"})) == 1
 
 
 def test_a_body_may_be_coded_and_need_not_be_readable() -> None:
@@ -132,9 +150,25 @@ def test_a_users_own_row_makes_a_host_known() -> None:
     assert router.guess(HOST, "/api/chat") is None
 
 
+def test_what_other_models_are_asked_at_a_known_host_leaves_no_trace() -> None:
+    """Databricks has one path for models of every kind."""
+    host, path = "mine.cloud.databricks.com", "/serving-endpoints/e/invocations"
+    for body, found in (({"messages": [user("hi")]}, 1), ({"dataframe_records": [{"a": 1}]}, 0), ({"input": "hi"}, 0)):
+        route = ROUTER.route(host, path)
+        assert route is not None
+        records = Records()
+        pipeline = Pipeline(Environment("me", "metadata+prompt"), records, announce_after=0.0)
+        head = RequestHead(route, "POST", host, path, "", "HTTP/1.1", {}, 1.0)
+        exchange = Exchange(pipeline, lambda head=head: head)
+        exchange.begin(dump(body), 1.0)
+        exchange.end(3.0)
+        pipeline.drain()
+        assert len(records.all) == found
+
+
 def test_every_shape_has_a_plain_last_word_and_leads_to_a_dialect() -> None:
     for shape in builtin_table()["unknown"]:
-        assert set(shape) <= {"path", "api", "purpose"}
+        assert set(shape) <= {"path", "api", "purpose", "pages"}
         assert shape["api"] in DIALECTS
         assert ROUTER.guess(HOST, shape["path"].replace("*", "/x/y")) is not None
 

@@ -40,6 +40,7 @@ def test_no_name_of_one_vendor_has_two_prices() -> None:
 def test_every_vendor_that_a_row_of_the_provider_table_is_sold_by_is_in_the_book() -> None:
     rows = ("anthropic", "anthropic-aws", "azure", "bedrock", "chatgpt", "code-assist", "copilot", "google", "moonshot")
     rows += ("openai", "openrouter", "vertex", "xai", "zai", "mistral", "groq", "deepseek", "together", "perplexity")
+    rows += ("arcee", "avian", "baseten", "cloudflare", "databricks", "doubleword", "meta", "ovhcloud")
     known = set(builtin_book().vendors)
     assert {vendor_of(row, "", "") for row in rows} <= known
     assert {vendor_of("huggingface", "", f"m:{runner}") for runner in ("groq", "together", "cerebras")} <= known

@@ -80,8 +80,11 @@ def cost(provider: str, model: str, told: Any, host: str = "", at: float = NOW, 
         ("copilot", "gpt-4.1", usage(1000, 1000), 0),
         ("openrouter", "openai/gpt-5.5", usage(1000, 1000), 5_000 + 30_000),
         ("openrouter", "qwen/qwen3-coder:free", usage(1000, 1000), 0),
+        ("databricks", "databricks-gemma-3-12b", usage(1000, 1000), 150 + 500),
+        ("cloudflare", "workers-ai/@cf/deepseek-ai/deepseek-r1-distill-qwen-32b", usage(1000, 1000), 497 + 4_881),
         # It says what it charges.
         ("openrouter", "openai/gpt-5.5", usage(1000, 1000, cost=0.0123456), 12_346),
+        ("vercel", "openai/gpt-5.5", usage(1000, 1000, cost=0.0123456), 12_346),
     ],
 )
 def test_a_price_worked_out_by_hand(provider: str, model: str, told: Any, micros: int) -> None:
@@ -103,6 +106,7 @@ def test_a_price_worked_out_by_hand(provider: str, model: str, told: Any, micros
             ["arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.anthropic.claude-opus-4-5-20251101-v1:0"],
             5_000,
         ),
+        ("bedrock", ["openai.gpt-oss-120b-1:0", "openai.gpt-oss-120b"], 150),
         ("huggingface", ["openai/gpt-oss-120b:cerebras"], 350),
     ],
 )
@@ -127,6 +131,9 @@ def test_dates_versions_and_paths_do_not_change_a_price(provider: str, names: li
         ("ollama", "llama3.3:70b", usage(1000), "provider"),
         ("lmstudio", "qwen3", usage(1000), "provider"),
         ("gateway", "claude-opus-4-8", usage(1000), "provider"),
+        ("vercel", "openai/gpt-5.5", usage(1000), "provider"),
+        # Nothing is what it charges where the key at the provider behind is the user's own.
+        ("vercel", "openai/gpt-5.5", usage(1000, cost=0.0), "provider"),
         ("unknown", "claude-opus-4-8", usage(1000), "provider"),
         ("anthropic", "claude-opus-4-8", usage(1000, partial=True), "not final"),
         ("anthropic", "claude-opus-4-8", usage(1000, service_tier="priority"), "priority"),

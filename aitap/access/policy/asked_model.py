@@ -30,7 +30,7 @@ from aitap.capture.wire.jsontext import as_dict, as_list, value_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["in_body", "in_frame", "in_path", "in_query", "undone"]
+__all__ = ["in_body", "in_frame", "in_header", "in_path", "in_query", "undone"]
 
 _MAX_BODY = 64 * 1024 * 1024
 _SLICE = 256 * 1024
@@ -38,7 +38,7 @@ _MOST_PLACES = 8
 _LONGEST = 256
 """Characters of a model's name that count, as in a record."""
 
-_BY_PATH = ("bedrock.invoke", "bedrock.converse", "google.generate_content", "vertex.anthropic")
+_BY_PATH = ("bedrock.invoke", "bedrock.converse", "cloudflare.run", "google.generate_content", "vertex.anthropic")
 _RAW_PREDICT = re.compile(r"/models/([^/:]+):(?:streamR|r)awPredict$")
 _KEY = re.compile(rb'"model(?:"[ \t\r\n]*:[ \t\r\n]*(?=")|s"[ \t\r\n]*:[ \t\r\n]*(?=\[))', re.IGNORECASE)
 _VALUE = re.compile(rb'"(?:[^"\\]|\\.){0,1024}"|\[[^\[\]{}]{0,16384}\]')
@@ -85,6 +85,11 @@ def in_query(query: str) -> tuple[str, ...]:
     """The models that the query of a Realtime handshake names."""
     found = parse_qs(query)
     return _names(model for name in ("model", "deployment") for model in found.get(name, ()))
+
+
+def in_header(value: str) -> tuple[str, ...]:
+    """The model that a header names; none where it is empty."""
+    return _names([value])
 
 
 async def undone(body: bytes, content_encoding: str) -> bytes:

@@ -184,7 +184,7 @@ class Policy:
             decision = decide(self.deciders, asked.call)
             if decision is not None and decision.allowed:
                 return None
-            if decision is None or asked.call.provider == UNKNOWN:
+            if decision is None or asked.target.route.guessed:
                 return self._look(flow, asked)
         except Exception:  # noqa: BLE001 - logged there, and refused
             decision = self._undecided()
@@ -201,7 +201,7 @@ class Policy:
 
     async def _decision(self, flow: http.HTTPFlow, asked: _Asked) -> tuple[Decision, _Asked]:
         api, path = asked.target.route.api, asked.target.path
-        guessed = asked.call.provider == UNKNOWN
+        guessed = asked.target.route.guessed
         names, settled = (in_other_path(path), False) if asked.other else asked_model.in_path(api, path)
         body = flow.request.data.content or b""
         coding = flow.request.headers.get("content-encoding", "")
@@ -209,6 +209,7 @@ class Policy:
             body = await asked_model.undone(body, coding)
         if not settled:
             names += await asked_model.in_body(body)
+            names += asked_model.in_header(flow.request.headers.get(asked.target.route.model_header, ""))
         asked = _with_models(asked, names)
         decision = self._decided(decide(self.deciders, asked.call))
         if guessed and not decision.allowed and (body or not coding):
@@ -327,11 +328,11 @@ class Policy:
             more = self._untold.pop(reason, 0)
             call = asked.call
             logger.warning(
-                "aitap: %s %s %r: model %r of %s at %r%s",
+                "aitap: %s %s %r: %s%s at %r%s",
                 "a budget that is used up" if decision.budget else f"policy rule {decision.rule}",
                 "refuses" if decision.enforced else "would refuse",
                 call.user,
-                ", ".join(call.models or ()),
+                f"model {', '.join(call.models)!r} of " if call.models else "",
                 call.provider_name if call.provider != UNKNOWN else UNKNOWN,
                 call.host,
                 f" ({more} more since it was last told)" if more else "",

@@ -95,4 +95,6 @@ def _code(reason: int | str) -> str:
 def _filled(value: Any, words: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {name: _filled(member, words) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_filled(member, words) for member in value]
     return words.get(value, value) if isinstance(value, str) else value

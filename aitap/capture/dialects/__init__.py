@@ -7,8 +7,10 @@ paths, has a name of its own there, and is recorded under the name of the dialec
 from aitap.capture.dialects.anthropic_messages import AnthropicMessages
 from aitap.capture.dialects.bedrock_converse import BedrockConverse
 from aitap.capture.dialects.bedrock_invoke import BedrockInvoke
+from aitap.capture.dialects.cloudflare_run import CloudflareRun
 from aitap.capture.dialects.cohere_chat import CohereChat
 from aitap.capture.dialects.cohere_chat_v1 import CohereChatV1
+from aitap.capture.dialects.dashscope_generation import DashScopeGeneration
 from aitap.capture.dialects.google_code_assist import GoogleCodeAssist
 from aitap.capture.dialects.google_generate_content import GoogleGenerateContent
 from aitap.capture.dialects.google_interactions import GoogleInteractions
@@ -19,6 +21,7 @@ from aitap.capture.dialects.openai_chat import OpenAIChat
 from aitap.capture.dialects.openai_completions import OpenAICompletions
 from aitap.capture.dialects.openai_realtime import OpenAIRealtime
 from aitap.capture.dialects.openai_responses import OpenAIResponses
+from aitap.capture.dialects.vercel_language_model import VercelLanguageModel
 from aitap.capture.dialects.vertex_anthropic import VertexAnthropic
 from aitap.capture.facts import Dialect
 
@@ -30,7 +33,9 @@ DIALECTS: dict[str, Dialect] = {
         AnthropicMessages(),
         BedrockConverse(),
         BedrockInvoke(),
+        CloudflareRun(),
         CohereChat(),
+        DashScopeGeneration(),
         GoogleGenerateContent(),
         GoogleInteractions(),
         GoogleLive(),
@@ -41,6 +46,7 @@ DIALECTS: dict[str, Dialect] = {
         OpenAICompletions(),
         OpenAIRealtime(),
         OpenAIResponses(),
+        VercelLanguageModel(),
     )
 } | {
     "cohere.chat_v1": CohereChatV1(),

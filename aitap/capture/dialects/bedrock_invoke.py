@@ -7,7 +7,8 @@ told by its members alone, for the id of an inference profile names no vendor:
 
 * Anthropic's Messages with ``anthropic_version``; Amazon Nova's is Converse; OpenAI's, AI21's and the
   newer ones of Mistral are Chat Completions: each goes to the dialect it is;
-* Meta, Mistral, Titan, Cohere and DeepSeek complete a text: prompt, usage and stop reason are read here.
+* Cohere's Command R is Cohere's older Chat;
+* Meta, Mistral, Titan, older ones of Cohere and DeepSeek complete a text: prompt, usage and stop reason are read here.
 
 Protocol facts are Amazon's public API reference and its "Inference request parameters and response
 fields". A stream is whole when its own language says so, or with the metrics of the last event.
@@ -22,11 +23,13 @@ import msgspec
 
 from aitap.capture.dialects.anthropic_answer import MessageDecoder
 from aitap.capture.dialects.anthropic_messages import AnthropicMessages
+from aitap.capture.dialects.bedrock_completion import CompletionDecoder, counted
 from aitap.capture.dialects.bedrock_converse import BedrockConverse, model_in_path
 from aitap.capture.dialects.bedrock_converse_answer import ConverseDecoder, billed_by, exception_fact
 from aitap.capture.dialects.chat_answer import ChatDecoder
+from aitap.capture.dialects.cohere_chat_v1 import CohereChatV1, CohereV1Decoder
 from aitap.capture.dialects.openai_chat import OpenAIChat
-from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
+from aitap.capture.dialects.openai_chat_turns import message_turns
 from aitap.capture.facts import (
     ErrorFact,
     Message,
@@ -34,7 +37,6 @@ from aitap.capture.facts import (
     RequestFacts,
     ResponseDecoder,
     ResponseFacts,
-    UsageFact,
 )
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
@@ -47,12 +49,14 @@ __all__ = ["BedrockInvoke", "InvokeDecoder"]
 Raw = msgspec.Raw
 _NONE = Raw(b"")
 _METRICS = "amazon-bedrock-invocationMetrics"
+_GUARD = "amazon-bedrock-guardrailAction"
 _HEADER = "x-amzn-bedrock-"
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 _anthropic = AnthropicMessages()
 _converse = BedrockConverse()
 _chat = OpenAIChat()
+_cohere = CohereChatV1()
 
 
 class _Body(msgspec.Struct):
@@ -67,6 +71,9 @@ class _Body(msgspec.Struct):
     max_gen_len: Raw = _NONE
     max_tokens: Raw = _NONE
     textGenerationConfig: Raw = _NONE  # noqa: N815
+    texts: Raw = _NONE
+    input_type: Raw = _NONE
+    taskType: Raw = _NONE  # noqa: N815
 
 
 class _Typeless(msgspec.Struct):
@@ -96,8 +103,12 @@ class BedrockInvoke:
             facts = _anthropic.request(body, path)
         elif parts.messages:
             facts = (_converse if _is_converse(parts) else _chat).request(body, path)
+        elif parts.message:
+            facts = _cohere.request(body, path)
         else:
             facts = _completion(parts)
+            if _embeds(parts, path):
+                facts.body_ids["embedding"] = "asked"
         facts.model = model_in_path(path)
         facts.streaming = path.endswith("-stream")
         return facts
@@ -116,9 +127,19 @@ def _is_converse(parts: _Body) -> bool:
     return any(message.content and not message.content[0].type for message in messages)
 
 
+def _embeds(parts: _Body, path: str) -> bool:
+    """Whether vectors are asked for, and no words: of Cohere, Nova and Titan."""
+    return bool(
+        parts.texts
+        or parts.input_type
+        or b"EMBEDDING" in bytes(parts.taskType)
+        or (parts.inputText and not parts.textGenerationConfig and "titan-text" not in path)
+    )
+
+
 def _completion(parts: _Body) -> RequestFacts:
     """Of a body that has a text to go on with, and maybe whole turns inside it that only the model tells apart."""
-    text = next((text for raw in (parts.prompt, parts.inputText, parts.message) if (text := as_str(value_of(raw)))), "")
+    text = next((text for raw in (parts.prompt, parts.inputText) if (text := as_str(value_of(raw)))), "")
     newest = [Message(role="user", texts=[text])] if text else []
     limits = (
         value_of(parts.max_gen_len),
@@ -162,6 +183,7 @@ class InvokeDecoder:
         self._keep_text = keep_text
         self._headers = headers
         self._metrics: dict[str, Any] = {}
+        self._blocked = False
         self._inner: ResponseDecoder | None = None
         self._exception: ErrorFact | None = None
 
@@ -197,16 +219,17 @@ class InvokeDecoder:
         self._inner.document(data)
 
     def _metrics_in(self, data: bytes) -> None:
-        if _METRICS.encode() in data:
-            self._metrics = as_dict(as_dict(value_of(data)).get(_METRICS))
+        if b'"amazon-bedrock-' in data:
+            told = as_dict(value_of(data))
+            self._metrics = as_dict(told.get(_METRICS)) or self._metrics
+            self._blocked = self._blocked or told.get(_GUARD) == "INTERVENED"
 
     def facts(self) -> ResponseFacts:
         facts = ResponseFacts() if self._inner is None else self._inner.facts()
         if self._exception is not None:
             facts.error, facts.complete = self._exception, False
-        counted = self._metrics or self._counted_in_headers()
         if facts.usage is None:
-            facts.usage = _usage(counted)
+            facts.usage = counted(self._metrics or self._counted_in_headers())
         if facts.usage is not None:
             facts.usage.extra |= billed_by(
                 self._headers.get("x-amzn-bedrock-service-tier"),
@@ -220,6 +243,9 @@ class InvokeDecoder:
         # Anthropic's stream has an end of its own; of the others some have none but these metrics.
         if self._metrics and facts.error is None and not isinstance(self._inner, MessageDecoder):
             facts.complete = True
+        if self._blocked and facts.error is None:
+            # What a guardrail says instead of the model is said at once, without the end of its language.
+            facts.stop_reason, facts.complete = facts.stop_reason or "guardrail_intervened", True
         return facts
 
     def _counted_in_headers(self) -> dict[str, Any]:
@@ -233,29 +259,18 @@ class InvokeDecoder:
         return {name: int(text) for name, text in found.items() if _NUMBER.fullmatch(text)}
 
 
-def _usage(counted: Mapping[str, Any]) -> UsageFact | None:
-    read = as_int(counted.get("inputTokenCount"))
-    written = as_int(counted.get("outputTokenCount"))
-    if read is None and written is None:
-        return None
-    return UsageFact(
-        input_tokens=read or 0,
-        output_tokens=written or 0,
-        cache_read_input_tokens=as_int(counted.get("cacheReadInputTokenCount")) or 0,
-        cache_write_input_tokens=as_int(counted.get("cacheWriteInputTokenCount")) or 0,
-    )
-
-
 def _decoder_for(value: dict[str, Any], *, keep_text: bool) -> ResponseDecoder:
     """By the members of a first event or of a whole document."""
     if value.get("type") in ("message", "error") or "content" in value:
         return MessageDecoder(keep_text=keep_text)
     if "output" in value or "messageStart" in value or "contentBlockDelta" in value or "contentBlockStart" in value:
         return ConverseDecoder(keep_text=keep_text)
+    if "event_type" in value or ("generation_id" in value and "text" in value):
+        return CohereV1Decoder(keep_text=keep_text)
     choice = as_dict(next(iter(as_list(value.get("choices"))), None))
     if "choices" in value and "text" not in choice:
         return _BedrockChatDecoder(keep_text=keep_text)
-    return _CompletionDecoder(keep_text=keep_text)
+    return CompletionDecoder(keep_text=keep_text)
 
 
 class _BedrockChatDecoder(ChatDecoder):
@@ -283,51 +298,3 @@ class _BedrockChatDecoder(ChatDecoder):
         facts.stop_reason = facts.stop_reason or self._stop_reason
         facts.complete = facts.complete or (self._stop_reason is not None and facts.error is None)
         return facts
-
-
-_STOPS = ("stop_reason", "completionReason", "finish_reason")
-_TEXTS = ("generation", "text", "outputText")
-_INPUT = ("prompt_token_count", "inputTextTokenCount")
-_OUTPUT = ("generation_token_count", "totalOutputTextTokenCount")
-
-
-class _CompletionDecoder:
-    """A completed text, whole or in pieces: of Meta, Mistral, Titan, Cohere or DeepSeek."""
-
-    def __init__(self, *, keep_text: bool) -> None:
-        self.skip: tuple[bytes, ...] = ()
-        self._keep_text = keep_text
-        self._said: list[str] = []
-        self._facts = ResponseFacts()
-        self._counted: dict[str, int] = {}
-
-    def event(self, kind: bytes, data: bytes, at: float) -> None:  # noqa: ARG002
-        if self._facts.first_output_at is None:
-            self._facts.first_output_at = at
-        self._read(as_dict(value_of(data)))
-
-    def document(self, data: bytes) -> None:
-        value = as_dict(value_of(data))
-        self._read(value)
-        self._facts.complete = True  # whatever it is, an embedding too, it is whole
-
-    def _read(self, value: dict[str, Any]) -> None:
-        facts = self._facts
-        inside = [as_dict(item) for name in ("outputs", "results", "choices") for item in as_list(value.get(name))]
-        for part in (value, *inside):
-            facts.stop_reason = next((text for name in _STOPS if (text := as_str(part.get(name)))), facts.stop_reason)
-            if self._keep_text:
-                self._said += [text for name in _TEXTS if (text := as_str(part.get(name)))]
-        facts.complete = facts.stop_reason is not None
-        facts.response_id = as_str(value.get("generation_id")) or facts.response_id
-        for target, names in (("inputTokenCount", _INPUT), ("outputTokenCount", _OUTPUT)):
-            for name in names:
-                if (number := as_int(value.get(name))) is not None:
-                    self._counted[target] = number
-        if counts := [number for item in inside if (number := as_int(item.get("tokenCount"))) is not None]:
-            self._counted["outputTokenCount"] = sum(counts)
-
-    def facts(self) -> ResponseFacts:
-        self._facts.usage = _usage(self._counted)
-        self._facts.answer = turns_of({"role": "assistant", "content": "".join(self._said)})
-        return self._facts

@@ -98,6 +98,7 @@ class ChatDecoder:
         self._thought: dict[int, list[str]] = {}
         self._hidden = 0
         self._open: set[int] = set()
+        self._pieces: set[int] = set()
         self._said = False
         self._finished = False
         self._done = False
@@ -132,6 +133,8 @@ class ChatDecoder:
         self._chunk(data, None)
         if self._facts.error is None and (self._finished or self._said or self._usage is not None or self._order):
             self._done = True
+        elif self._facts.error is None and (promised := _promised(as_dict(value_of(data)))):
+            self._facts.stop_reason, self._done = promised, True
 
     def _chunk(self, data: bytes, at: float | None) -> None:
         chunk: _Chunk | None = jsontext.split(data, _chunk)
@@ -156,7 +159,11 @@ class ChatDecoder:
         facts = self._facts
         if error := value_of(choice.error):
             facts.error = error_fact({"error": error})
-        delta = as_dict(value_of(choice.delta) or value_of(choice.message))
+        delta = as_dict(value_of(choice.delta))
+        if delta:
+            self._pieces.add(choice.index)
+        elif choice.index not in self._pieces:  # MiniMax ends a stream with the whole message, too
+            delta = as_dict(value_of(choice.message))
         if choice.text:  # the older Completions
             delta = delta or {"content": as_str(value_of(choice.text))}
         self._open.add(choice.index)
@@ -186,7 +193,8 @@ class ChatDecoder:
         for position, item in enumerate([calls] if isinstance(calls, dict) else as_list(calls)):
             call = as_dict(item)
             self._call(choice, as_int(call.get("index")), position, call)
-        if legacy := as_dict(delta.get("function_call")):
+        legacy = as_dict(delta.get("function_call"))
+        if any(legacy.values()):  # who writes members that are not there writes them empty
             self._call(choice, -1, 0, {"function": legacy})
         for position, item in enumerate(as_list(delta.get("executed_tools"))):
             index = as_int(as_dict(item).get("index"))
@@ -199,14 +207,15 @@ class ChatDecoder:
         if index is None and call_id and known is not None and known.call_id != call_id:
             # Without an index it is the id that tells where a piece belongs.
             known = next((one for one in self._order if (one.choice, one.call_id) == (choice, call_id)), known)
-        function = as_dict(call.get("function")) or as_dict(call.get("custom"))
+        given = ("custom", "function") if call.get("type") == "custom" else ("function", "custom")
+        function = as_dict(call.get(given[0])) or as_dict(call.get(given[1]))
         name = as_str(function.get("name")) or ""
         if known is None or (name and known.followed_by(call_id)):
             known = self._calls[key] = _Call(choice)
             self._order.append(known)
         known.call_id = known.call_id or call_id
         known.name = known.name or name
-        known.custom = known.custom or call.get("type") == "custom" or "custom" in call
+        known.custom = known.custom or call.get("type") == "custom" or ("custom" in call and not call.get("function"))
         piece = function.get("input" if known.custom else "arguments")
         if isinstance(piece, str):
             known.pieces.append(piece)
@@ -257,9 +266,11 @@ def part_text(part: Any) -> str:
 
 
 def thinking_of(content: Any) -> str:
-    """What a model of Mistral's thinks: parts of the content, which is a list then."""
-    thoughts = [as_dict(part).get("thinking") for part in as_list(content)]
-    return "".join(part_text(piece) for thought in thoughts for piece in as_list(thought))
+    """What a model of Mistral's thinks, or Claude on Databricks: parts of the content, which is a list then."""
+    parts = map(as_dict, as_list(content))
+    thoughts = [part.get("summary" if part.get("type") == "reasoning" else "thinking") for part in parts]
+    pieces = (as_dict(piece) for thought in thoughts for piece in as_list(thought))
+    return "".join(as_str(piece.get("text")) or "" for piece in pieces if piece.get("type") in ("text", "summary_text"))
 
 
 def _detail(item: dict[str, Any]) -> str:
@@ -287,6 +298,16 @@ def _complaint(document: dict[str, Any]) -> ErrorFact | None:
     if document.get("object") == "error" or (document.get("code") and "choices" not in document):
         return error_fact(document) if document.get("message") or document.get("msg") else None
     return None
+
+
+def _promised(document: dict[str, Any]) -> str | None:
+    """How it stands with an answer that is to be fetched later (Perplexity, xAI, Z.ai); None where none is."""
+    if document.get("choices") is not None:
+        return None
+    status = as_str(document.get("status")) or as_str(document.get("task_status")) or ""
+    if status.lower() in ("created", "queued", "processing", "in_progress"):
+        return status
+    return "deferred" if document.keys() == {"request_id"} else None
 
 
 def error_fact(document: Any) -> ErrorFact:

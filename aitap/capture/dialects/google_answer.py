@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from aitap.capture.dialects.google_numbers import blocked_word, finish_word, modality_word, traffic_word
 from aitap.capture.dialects.google_partial_args import PartialArguments
 from aitap.capture.dialects.google_server_tools import ServerTools
 from aitap.capture.dialects.google_turns import turns_of
@@ -61,7 +62,7 @@ class _Content(msgspec.Struct):
 class _Candidate(msgspec.Struct, rename="camel"):
     index: int = 0
     content: _Content | None = None
-    finish_reason: str | None = None
+    finish_reason: str | int | None = None
     grounding_metadata: Raw = _NONE
     url_context_metadata: Raw = _NONE
 
@@ -99,10 +100,14 @@ _call = msgspec.json.Decoder(_Call)
 
 
 class AnswerDecoder:
-    """Decoder of one answer; ``wrapped`` where each response stands in a ``response`` member (Code Assist)."""
+    """Decoder of one answer; ``wrapped`` where each response stands in a ``response`` member (Code Assist).
 
-    def __init__(self, *, wrapped: bool = False, keep_text: bool = False) -> None:
+    ``vertex`` is whether Vertex AI gives it, whose numbers for words are its own.
+    """
+
+    def __init__(self, *, wrapped: bool = False, vertex: bool = False, keep_text: bool = False) -> None:
         self.skip: tuple[bytes, ...] = ()
+        self._vertex = vertex
         self._keep_text = keep_text
         self._answers: dict[int, list[Any]] = {}
         self._wrapped = wrapped
@@ -151,7 +156,7 @@ class AnswerDecoder:
         facts.response_id = facts.response_id or as_str(value_of(chunk.response_id))
         facts.model = facts.model or as_str(value_of(chunk.model_version))
         self._count(chunk.usage_metadata)
-        blocked = as_str(as_dict(value_of(chunk.prompt_feedback)).get("blockReason"))
+        blocked = blocked_word(as_dict(value_of(chunk.prompt_feedback)).get("blockReason"))
         if blocked:
             facts.stop_reason = facts.stop_reason or blocked
             self._finished = True
@@ -177,11 +182,11 @@ class AnswerDecoder:
         if parts and at is not None and facts.first_output_at is None:
             facts.first_output_at = at
         self._server.grounded(candidate.index, candidate.grounding_metadata, candidate.url_context_metadata)
-        if candidate.finish_reason:
+        if reason := finish_word(candidate.finish_reason, vertex=self._vertex):
             self._open.discard(candidate.index)
             self._finished = True
             if candidate.index == 0 or facts.stop_reason is None:
-                facts.stop_reason = candidate.finish_reason
+                facts.stop_reason = reason
 
     def _part(self, index: int, part: _Part) -> None:
         if part.thought_signature:
@@ -319,10 +324,12 @@ def _usage(counters: dict[str, Any], *, partial: bool) -> UsageFact | None:
     for key, value in counters.items():
         for detail in map(as_dict, as_list(value)):  # [{"modality": "AUDIO", "tokenCount": 7}]
             if (number := as_int(detail.get("tokenCount"))) is not None:
-                extra[f"{key}.{detail.get('modality')}"] = number
-    for key in ("trafficType", "serviceTier"):
-        if text := as_str(counters.get(key)):
-            extra[key] = text
+                extra[f"{key}.{modality_word(detail.get('modality'))}"] = number
+    words = {
+        "trafficType": traffic_word(counters.get("trafficType")),
+        "serviceTier": as_str(counters.get("serviceTier")),
+    }
+    extra |= {key: word for key, word in words.items() if word}
     if partial:
         extra["partial"] = True
     cached = count("cachedContentTokenCount")

@@ -104,7 +104,7 @@ class GoogleGenerateContent:
         return facts
 
     def decoder(self, path: str, headers: Mapping[str, str], *, keep_text: bool = False) -> AnswerDecoder:  # noqa: ARG002
-        return AnswerDecoder(keep_text=keep_text)
+        return AnswerDecoder(vertex="/publishers/" in path or "/endpoints/" in path, keep_text=keep_text)
 
 
 def read_request(body: bytes | Raw) -> RequestFacts:

@@ -163,7 +163,8 @@ class InteractionDecoder:
         steps = answer.get("steps", answer.get("outputs"))
         if answer.get("error") and not steps:
             self._facts.error = error_fact(answer)
-        elif answer.get("status") and answer.get("id"):
+        elif answer.get("status") and (answer.get("id") or steps is not None or answer.get("usage")):
+            # One that the provider does not keep has no id.
             self._interaction(answer, final=True)
 
     def _interaction(self, told: dict[str, Any], *, final: bool) -> None:

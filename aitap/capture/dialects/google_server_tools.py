@@ -76,7 +76,7 @@ class ServerTools:
         elif result:
             came = as_dict(value_of(result))
             output = as_str(came.get("output")) or ""
-            failed = came.get("outcome") not in ("OUTCOME_OK", "OUTCOME_UNSPECIFIED", None)
+            failed = came.get("outcome") not in ("OUTCOME_OK", "OUTCOME_UNSPECIFIED", None, 1, 0)
             self._end("code_execution", as_str(came.get("id")), len(output.encode("utf-8", "replace")), failed=failed)
         elif call:
             asked: _Tool = jsontext.split(call, _tool) or _Tool()

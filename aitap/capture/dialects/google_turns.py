@@ -57,7 +57,7 @@ def _part(part: dict[str, Any]) -> list[turns.Part]:
     if code := _member(part, "executableCode", "executable_code"):
         return [turns.tool_call(code.get("id"), "code_execution", {"code": code.get("code")}, "server")]
     if result := _member(part, "codeExecutionResult", "code_execution_result"):
-        failed = result.get("outcome") not in (None, "OUTCOME_OK")
+        failed = result.get("outcome") not in (None, "OUTCOME_OK", 1)
         return [turns.tool_result(result.get("id"), turns.text(result.get("output")), error=failed)]
     return turns.other(part)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.capture.dialects.chat_answer import error_fact
+from aitap.capture.dialects.chat_answer import ChatDecoder, error_fact
 from aitap.capture.dialects.newest_turn import newest_turn
 from aitap.capture.dialects.openai_chat_turns import message_turns, turns_of
 from aitap.capture.dialects.openai_completions import is_gap
@@ -165,8 +165,9 @@ class OllamaDecoder:
         self._facts = ResponseFacts()
         self._thought: list[str] = []
         self._done = False
+        self._chat: ChatDecoder | None = None
 
-    def event(self, kind: bytes, data: bytes, at: float) -> None:  # noqa: ARG002
+    def event(self, kind: bytes, data: bytes, at: float) -> None:
         facts = self._facts
         # Most lines are one piece of answer text. None of these keys can stand unescaped inside a string.
         if (
@@ -177,6 +178,12 @@ class OllamaDecoder:
             and b'"tool_calls"' not in data
             and b'"error"' not in data
         ):
+            return
+        if self._chat is None and not self._done and facts.model is None and b'"choices"' in data:
+            # llama.cpp has Ollama's address, and OpenAI's language.
+            self._chat = ChatDecoder(keep_text=self._keep_text)
+        if self._chat is not None:
+            self._chat.event(kind, data, at)
             return
         line: _Line | None = jsontext.split(data, _line)
         if line is None:
@@ -199,12 +206,19 @@ class OllamaDecoder:
 
     def document(self, data: bytes) -> None:
         # Lines that are not declared as such are a document that does not parse.
-        pieces = [data] if isinstance(value_of(data), dict) else data.splitlines()
+        whole = value_of(data)
+        if isinstance(whole, dict) and "choices" in whole:
+            self._chat = ChatDecoder(keep_text=self._keep_text)
+            self._chat.document(data)
+            return
+        pieces = [data] if isinstance(whole, dict) else data.splitlines()
         for piece in pieces:
             self.event(b"line", piece, 0.0)
         self._facts.first_output_at = None
 
     def facts(self) -> ResponseFacts:
+        if self._chat is not None:
+            return self._chat.facts()
         facts = self._facts
         facts.complete = self._done and facts.error is None
         facts.thoughts = [ThoughtFact("thinking", "".join(self._thought))] if self._thought else []

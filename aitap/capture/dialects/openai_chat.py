@@ -41,6 +41,7 @@ _NONE = Raw(b"")
 
 class _Body(msgspec.Struct):
     model: Raw = _NONE
+    model_id: Raw = _NONE
     messages: list[Raw] = []
     tools: Raw = _NONE
     functions: Raw = _NONE
@@ -51,6 +52,7 @@ class _Body(msgspec.Struct):
     prompt_cache_key: Raw = _NONE
     metadata: Raw = _NONE
     user: Raw = _NONE
+    request: Raw = _NONE
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -70,8 +72,11 @@ class OpenAIChat:
         parts: _Body | None = jsontext.split(body, _body)
         if parts is None:
             return RequestFacts()
+        if not parts.messages and bytes(memoryview(parts.request)[:1]) == b"{":
+            # Perplexity's form of what is to be answered later.
+            parts = jsontext.split(parts.request, _body) or parts
         messages = parts.messages
-        model = value_of(parts.model)
+        model = value_of(parts.model or parts.model_id)  # the second is IBM's name for it
         max_tokens = as_int(value_of(parts.max_completion_tokens))
         newest = newest_turn(messages, _message)
         facts = RequestFacts(
@@ -98,13 +103,13 @@ class OpenAIChat:
         return ChatDecoder(keep_text=keep_text)
 
 
-_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+_DEPLOYMENT = re.compile(r"/(?:deployments/([^/]+)/|serving-endpoints/([^/]+)/invocations$)")
 
 
 def _deployment(path: str) -> str:
-    """Azure names a deployment in the path, and the body may name no model."""
+    """Azure names a deployment in the path, Databricks an endpoint; the body may name no model then."""
     match = _DEPLOYMENT.search(path)
-    return unquote(match[1]) if match else ""
+    return unquote(match[1] or match[2]) if match else ""
 
 
 def _system(messages: list[Raw]) -> str:

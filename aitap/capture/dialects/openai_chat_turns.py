@@ -34,7 +34,7 @@ def turns_of(message: dict[str, Any]) -> list[Turn]:
         function = as_dict(call.get("function")) or as_dict(call.get("custom"))
         arguments = function.get("arguments", function.get("input"))
         parts.append(turns.tool_call(call.get("id"), function.get("name"), arguments))
-    if legacy := as_dict(message.get("function_call")):
+    if any((legacy := as_dict(message.get("function_call"))).values()):
         parts.append(turns.tool_call(None, legacy.get("name"), legacy.get("arguments")))
     if not parts:
         return []

@@ -48,7 +48,10 @@ def chat_usage(counters: dict[str, Any], *, partial: bool) -> UsageFact | None:
     details = as_dict(counters.get(f"{prompt}_details"))
     cached = _most(
         *(details.get(name) for name in ("cached_tokens", "cache_read_input_tokens")),
-        *(counters.get(name) for name in ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")),
+        *(
+            counters.get(name)
+            for name in ("prompt_cache_hit_tokens", "cached_tokens", "cached_input_tokens", "cache_read_input_tokens")
+        ),
         # Mistral has two places more for the same.
         *(counters.get("num_cached_tokens"), as_dict(counters.get("prompt_token_details")).get("cached_tokens")),
     )

@@ -17,7 +17,7 @@ from aitap.capture.facts import (
     Turn,
 )
 from aitap.capture.wire import jsontext
-from aitap.capture.wire.jsontext import as_dict, as_list, as_str, value_of
+from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
 from aitap.record import ToolKind, ToolResult
 
 __all__ = ["ResponsesDecoder"]
@@ -38,6 +38,8 @@ class _Response(msgspec.Struct):
     error: Raw = _NONE
     incomplete_details: Raw = _NONE
     input_tokens: Raw = _NONE
+    background: Raw = _NONE
+    created_at: Raw = _NONE
 
 
 class _Event(msgspec.Struct):
@@ -78,6 +80,9 @@ class _Output(msgspec.Struct):
     summary: Raw = _NONE
     encrypted_content: Raw = _NONE
 
+
+_GOING_ON = ("queued", "in_progress")
+"""What becomes of a response in background is told to who asks later."""
 
 _event = msgspec.json.Decoder(_Event)
 _response = msgspec.json.Decoder(_Response)
@@ -165,10 +170,13 @@ class ResponsesDecoder:
         facts = self._facts
         facts.response_id = as_str(value_of(response.id)) or facts.response_id
         facts.model = as_str(value_of(response.model)) or facts.model
+        if bytes(response.background) == b"true" and (made := as_int(value_of(response.created_at))):
+            facts.background = float(made)
         if not final:
             return
         self._ended = True
         status = as_str(value_of(response.status))
+        facts.settled = status not in _GOING_ON
         reason = as_str(as_dict(value_of(response.incomplete_details)).get("reason"))
         facts.stop_reason = reason or status
         if usage := as_dict(value_of(response.usage)):

@@ -193,3 +193,17 @@ class TestProxyKeys:
         for secret in ("aitap_" + "x" * 42, "aitap_" + "é" * 43, "x" * 49, "", "\udc80"):
             assert not keys.can_look_up(Credentials("a", secret))
             assert keys.known(Credentials("a", secret)) is None
+
+
+def test_a_database_that_is_put_back_from_a_copy_is_the_one_that_counts(url: str, tmp_path: Path) -> None:
+    async def test(directory: Directory) -> None:
+        assert set(directory.users.values()) == {"alice"}
+        copy = f"sqlite:///{tmp_path / 'copy.db'}"
+        database = open_database(copy, migrate=True)
+        add_user(database, user_id("bob"), "bob")
+        database.close()
+        await directory.refresh()
+        (tmp_path / "copy.db").rename(tmp_path / "aitap.db")
+        await eventually(lambda: set(directory.users.values()) == {"bob"})
+
+    run(url, test)

@@ -35,6 +35,8 @@ def long(*members: str, filler: str = "x") -> bytes:
     ("api", "path", "expected"),
     [
         ("bedrock.invoke", "/model/eu.anthropic.claude-1-v1%3A0/invoke", (("eu.anthropic.claude-1-v1:0",), True)),
+        ("cloudflare.run", "/client/v4/accounts/a/ai/run/%40cf/meta/llama-1", (("@cf/meta/llama-1",), True)),
+        ("openai.chat_completions", "/serving-endpoints/my%20gpt/invocations", (("my gpt",), False)),
         (
             "bedrock.converse",
             "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.claude/converse-stream",

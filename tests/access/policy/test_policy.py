@@ -121,6 +121,24 @@ def test_a_warning_policy_refuses_nothing_whatever_goes_wrong(policy: Policy) ->
     assert policy.warnings == {0: 1}
 
 
+@pytest.mark.parametrize(("model", "refused"), [("anthropic/claude-opus-4", True), ("openai/gpt-5", False)])
+def test_a_model_that_a_header_names_is_decided_by(policy: Policy, model: str, refused: bool) -> None:
+    made = flow()
+    url, headers = "https://ai-gateway.vercel.sh/v4/ai/language-model", {"ai-language-model-id": model}
+    made.request = http.Request.make("POST", url, b'{"prompt":[]}', headers)
+    assert (run(start(policy, "enforce", OPUS), made) is not None) is refused
+
+
+@pytest.mark.parametrize(("body", "refused"), [({"messages": [{"role": "user", "content": "hi"}]}, True), ({}, False)])
+def test_where_other_things_go_to_the_same_path_only_calls_of_a_model_are_refused(
+    policy: Policy, body: dict[str, Any], refused: bool
+) -> None:
+    made = flow()
+    url = "https://mine.cloud.databricks.com/serving-endpoints/claude-opus/invocations"
+    made.request = http.Request.make("POST", url, json.dumps(body).encode())
+    assert (run(start(policy, "enforce", OPUS), made) is not None) is refused
+
+
 def test_refusals_are_counted_by_rule(policy: Policy) -> None:
     start(policy, "enforce", PolicyRow("allow", models=("x",)), OPUS)
     assert [run(policy, flow(model)) is None for model in ("claude-opus-4", "x", "y", "my-opus")] == [
@@ -140,6 +158,16 @@ def test_a_user_is_who_the_connection_says(policy: Policy, peers: Peers) -> None
     answer = run(policy, made)
     assert answer is not None
     assert answer.json()["error"]["message"] == "Your budget is spent."
+
+
+def test_the_log_names_no_model_where_none_had_to_be_known(
+    policy: Policy, peers: Peers, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(policy, "enforce").deciders.append(Budget())
+    made = flow()
+    peers.of(made.client_conn).identity = Identity("id-of-alice", "alice", "key")
+    assert run(policy, made) is not None
+    assert "refuses 'alice': anthropic at 'api.anthropic.com'" in caplog.text
 
 
 def test_a_response_that_is_there_already_stays(policy: Policy) -> None:

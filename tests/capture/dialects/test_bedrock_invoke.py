@@ -351,3 +351,50 @@ def test_the_tier_that_served_an_answer_stands_with_its_tokens() -> None:
     }
     [usage] = invoke(body, answer, model=model, response_headers=headers).token_usages
     assert (usage.metadata.get("serviceTier"), usage.metadata.get("speed")) == ("flex", None)
+
+
+COHERE = {"generation_id": "g1", "text": "I will", "finish_reason": "COMPLETE"}
+COHERE_CALLS = [{"name": "read", "parameters": {"path": "a.txt"}}]
+
+
+def test_coheres_command_is_coheres_older_chat() -> None:
+    body = {"message": "Say hi", "chat_history": [{"role": "USER", "message": "No"}], "tools": [{"name": "read"}]}
+    answer = {**COHERE, "tool_calls": COHERE_CALLS}
+    events: list[Any] = [
+        {"is_finished": False, "event_type": "text-generation", "text": "I will"},
+        {"is_finished": False, "event_type": "tool-calls-generation", "tool_calls": COHERE_CALLS},
+        {"is_finished": True, "event_type": "stream-end", "finish_reason": "COMPLETE", "response": answer},
+    ]
+    headers = {"x-amzn-bedrock-input-token-count": "11", "x-amzn-bedrock-output-token-count": "7"}
+    model = "cohere.command-test-v1:0"
+    for record in (
+        invoke(body, answer, model=model, response_headers=headers),
+        stream(body, chunks(with_metrics(events)), model=model),
+    ):
+        assert facts(record) == (model, "COMPLETE", [(11, 7)], ["Say hi"], "completed")
+        assert [(tool.tool, tool.input) for tool in record.tool_usages] == [("read", '{"path":"a.txt"}')]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputText": "Say hi"},
+        {"inputText": "Say hi", "dimensions": 256, "normalize": True},
+        {"texts": ["Say hi"], "input_type": "search_document"},
+        {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": {"text": {"value": "Say hi"}}},
+    ],
+)
+def test_vectors_are_nobodys_conversation_where_the_path_does_not_say_so(body: dict[str, Any]) -> None:
+    profile = "arn%3Aaws%3Abedrock%3Aeu-west-1%3A123456789012%3Aapplication-inference-profile%2Fabc"
+    record = invoke(body, {"embedding": [0.1], "inputTextTokenCount": 3}, model=profile)
+    assert (record.purpose, record.metadata["purpose_reason"], record.user_prompts) == ("auxiliary", "embedding", [])
+    assert record.outcome == "completed"
+
+
+@pytest.mark.parametrize("blanks", [True, False])
+def test_what_a_guardrail_says_instead_of_the_model_is_whole(blanks: bool) -> None:
+    said = {"outputText": "No", "index": 0, "totalOutputTextTokenCount": 3, "inputTextTokenCount": 6}
+    guarded = {**said, "amazon-bedrock-guardrailAction": "INTERVENED"}
+    body = {"inputText": "Say hi", "textGenerationConfig": {}}
+    record = stream(body, chunks([guarded], blanks=blanks), model="amazon.titan-test")
+    assert facts(record) == ("amazon.titan-test", "guardrail_intervened", [(6, 3)], ["Say hi"], "completed")

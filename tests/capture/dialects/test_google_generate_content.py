@@ -16,6 +16,7 @@ from aitap.capture.dialects.google_generate_content import GoogleGenerateContent
 from aitap.capture.facts import Attachment, RequestFacts, ThoughtFact
 from aitap.record import ToolResult
 from tests.capture.google import (
+    API,
     USAGE,
     array,
     blocking,
@@ -23,6 +24,7 @@ from tests.capture.google import (
     chunk,
     dump,
     events,
+    exchange,
     model,
     read,
     result,
@@ -520,3 +522,35 @@ def test_one_odd_field_does_not_cost_the_facts_beside_it() -> None:
     facts = streamed(odd_chunk)
     assert [tool.tool for tool in facts.tools] == ["f"]
     assert (facts.stop_reason, facts.usage is not None) == ("STOP", True)
+
+
+@pytest.mark.parametrize(
+    ("number", "vertex", "gemini"),
+    [
+        (1, "STOP", "STOP"),
+        (6, "BLOCKLIST", "LANGUAGE"),
+        (10, "MODEL_ARMOR", "MALFORMED_FUNCTION_CALL"),
+        (99, "99", "99"),
+    ],
+)
+def test_words_that_a_client_wants_as_numbers_are_read_as_words(number: int, vertex: str, gemini: str) -> None:
+    """Google's older libraries ask so over HTTP."""
+    details = [{"modality": 1, "tokenCount": 3}, {"modality": 4, "tokenCount": 18}]
+    usage = {**USAGE, "promptTokensDetails": details, "trafficType": 2}
+    ran = {"codeExecutionResult": {"outcome": 1, "output": "1"}}
+    chunks = [chunk("It"), chunk({"executableCode": {"code": "1"}}, ran), chunk(usageMetadata=usage)]
+    chunks[-1]["candidates"][0]["finishReason"] = number
+    project = "/v1beta1/projects/p/locations/us-central1/publishers/google"
+    for host, start, word in (("us-central1-aiplatform.googleapis.com", project, vertex), (API, "/v1beta", gemini)):
+        record = exchange(
+            f"{start}/models/gemini-test:streamGenerateContent", {"contents": [user("hi")]}, array(chunks), host=host
+        )
+        assert (record.outcome, record.stop_reason) == ("completed", word)
+        assert record.token_usages[0].metadata["promptTokensDetails.AUDIO"] == 18
+        assert record.token_usages[0].metadata["trafficType"] == "PROVISIONED_THROUGHPUT"
+        assert record.tool_usages[0].result_status == "ok"
+
+
+def test_a_prompt_that_was_refused_by_number_was_refused() -> None:
+    facts = streamed({"promptFeedback": {"blockReason": 4}, "usageMetadata": {"promptTokenCount": 4}})
+    assert (facts.complete, facts.stop_reason) == (True, "PROHIBITED_CONTENT")

@@ -117,6 +117,13 @@ def test_one_document_gives_the_same_facts(name: str) -> None:
     said(exchange(HOST, PATH, {**ASK, "stream": False}, dump(answer)))
 
 
+def test_an_interaction_that_is_not_kept_has_no_id() -> None:
+    answer = {"status": "completed", "object": "interaction", "model": "gemini-test", "usage": USAGE, "steps": STEPS}
+    record = exchange(HOST, PATH, {**ASK, "stream": False, "store": False}, dump(answer))
+    assert (record.outcome, record.stop_reason, len(record.tool_usages)) == ("completed", "completed", 3)
+    assert record.token_usages[0].input_tokens == 16
+
+
 @pytest.mark.parametrize(
     "given_",
     [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aitap.record import Interception
 from tests.capture.framing import exchange
-from tests.capture.making import ask, cut, cuts, dump, user
+from tests.capture.making import CHAT, ask, chat_events, cut, cuts, dump, sse, user
 
 LINES = "application/x-ndjson"
 HEAD = {"model": "llama-test:8b", "created_at": "2026-01-01T00:00:00Z"}
@@ -148,3 +148,16 @@ def test_filling_in_a_gap_is_no_conversation(asked: dict[str, str]) -> None:
     """Editors ask for it while somebody types."""
     record = exchange("ollama.com", "/api/generate", {"model": "m", "prompt": "def f(", "stream": False, **asked})
     assert (record.purpose, record.metadata["purpose_reason"], record.user_prompts) == ("auxiliary", "completion", [])
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_llama_cpp_has_ollamas_path_and_openais_language(streamed: bool) -> None:
+    usage = {"prompt_tokens": 11, "completion_tokens": 7}
+    call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    whole = {"choices": [{"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    wire = sse(CHAT, chat_events([{"tool_calls": [{"index": 0, **call}]}], finish="tool_calls", usage=usage))
+    answer, kind = (wire, "text/event-stream") if streamed else (dump({**whole, "usage": usage}), "application/json")
+    record = exchange("ollama.com", "/api/chat", {**ASK, "stream": streamed}, answer, kind)
+    assert (record.outcome, record.stop_reason) == ("completed", "tool_calls")
+    assert [tool.tool for tool in record.tool_usages] == ["read"]
+    assert (record.token_usages[0].input_tokens, record.token_usages[0].output_tokens) == (11, 7)

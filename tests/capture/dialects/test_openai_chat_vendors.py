@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitap.capture.dialects import DIALECTS
+from aitap.capture.dialects.openai_chat_turns import turns_of
 from tests.capture.framing import exchange
 from tests.capture.making import CHAT, chat_events, dump, read, sse, user
 
@@ -115,6 +116,11 @@ USAGES = {
     "hits_at_the_top": (  # DeepSeek
         {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
         {"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36, "prompt_tokens_details": None},
+        (36, 5, 64, 0),
+    ),
+    "cached_at_the_top_by_another_name": (
+        {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
+        {"cached_input_tokens": 64},
         (36, 5, 64, 0),
     ),
     "cached_under_mistrals_name": (
@@ -391,3 +397,87 @@ def test_a_choice_that_never_finished_is_no_clean_end_whichever_came_first() -> 
     body = {"model": "m", "stream": True, "n": 2, "messages": [user("Say hi")]}
     record = exchange("api.openai.com", "/v1/chat/completions", body, wire, "text/event-stream")
     assert (record.outcome, record.stop_reason) == ("failed", "stop")
+
+
+def test_members_that_are_written_though_they_are_not_there_are_no_calls() -> None:
+    """As Snowflake does, and whoever writes OpenAI's own types in Go."""
+    empty = {"name": "", "arguments": ""}
+    call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"a":1}'}}
+    message = {
+        "role": "assistant",
+        "content": "",
+        "function_call": empty,
+        "tool_calls": [{**call, "custom": {"name": "", "input": ""}}],
+    }
+    document = dump({"id": "", "choices": [{"index": 0, "finish_reason": "", "message": message}]})
+    body = {"model": "m", "messages": [user("Say hi"), message, user("Again")]}
+    record = exchange("a.snowflakecomputing.com", "/api/v2/cortex/v1/chat/completions", body, document)
+    assert (record.provider_name, record.outcome) == ("snowflake", "completed")
+    assert [(tool.tool, tool.kind, tool.input) for tool in record.tool_usages] == [("read", "function", '{"a":1}')]
+    [turn] = turns_of(message)
+    assert [part["name"] for part in turn.parts] == ["read"]
+
+
+def test_a_stream_that_ends_with_the_whole_message_said_it_once() -> None:
+    """MiniMax repeats it in its last chunk."""
+    call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"a":1}'}}
+    events = chat_events([{"reasoning_content": "Let me"}, {"tool_calls": [{"index": 0, **call}]}])[:-1]
+    whole = {"role": "assistant", "content": "", "reasoning_content": "Let me", "tool_calls": [call]}
+    facts = read(CHAT, [*events, {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": whole}]}])
+    assert [thought.content for thought in facts.thoughts] == ["Let me"]
+    assert [tool.input for tool in facts.tools] == ['{"a":1}']
+    assert facts.stop_reason == "tool_calls"
+
+
+def test_minimaxs_older_path_is_a_chat() -> None:
+    body = {"model": "m", "messages": [user("Say hi")]}
+    record = exchange("api.minimax.io", "/v1/text/chatcompletion_v2", body, dump({"choices": [], "usage": COUNTERS}))
+    assert (record.api, record.provider_name, record.token_usages[0].input_tokens) == (CHAT, "minimax", 19)
+
+
+def test_reasoning_in_parts_with_a_summary_is_a_thought() -> None:
+    """Claude on Databricks."""
+
+    def piece(text: str) -> dict[str, Any]:
+        return {"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}]}
+
+    facts = read(CHAT, chat_events([piece("Let me"), piece(" see"), {"content": "It is"}]))
+    assert [thought.content for thought in facts.thoughts] == ["Let me see"]
+
+
+def test_databricks_names_an_endpoint_in_the_path() -> None:
+    body = {"messages": [user("Say hi")]}
+    record = exchange("mine.cloud.databricks.com", "/serving-endpoints/my%20gpt/invocations", body)
+    assert (record.model, record.provider_name) == ("my gpt", "databricks")
+
+
+def test_ibm_has_a_name_of_its_own_for_the_model() -> None:
+    body = {"model_id": "ibm/granite-test", "project_id": "p", "messages": [user("Say hi")]}
+    wire = sse(CHAT, chat_events([{"content": "Hi"}], usage=COUNTERS))
+    record = exchange("eu-de.ml.cloud.ibm.com", "/ml/v1/text/chat_stream", body, wire, "text/event-stream")
+    assert (record.model, record.provider_name, record.streaming) == ("ibm/granite-test", "watsonx", True)
+    assert record.token_usages[0].output_tokens == 13
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "document", "status"),
+    [
+        ("api.perplexity.ai", "/async/chat/completions", {"id": "a", "model": "m", "status": "CREATED"}, "CREATED"),
+        ("api.z.ai", "/api/paas/v4/async/chat/completions", {"id": "a", "task_status": "PROCESSING"}, "PROCESSING"),
+        ("api.x.ai", "/v1/chat/completions", {"request_id": "a"}, "deferred"),
+    ],
+)
+def test_an_answer_that_is_promised_for_later_is_no_failure(
+    host: str, path: str, document: dict[str, Any], status: str
+) -> None:
+    asked = {"model": "m", "messages": [user("Say hi")]}
+    body = {"request": asked} if host == "api.perplexity.ai" else asked
+    record = exchange(host, path, body, dump(document))
+    assert (record.outcome, record.stop_reason, record.token_usages) == ("completed", status, [])
+    assert (record.model, [prompt.prompt for prompt in record.user_prompts]) == ("m", ["Say hi"])
+
+
+@pytest.mark.parametrize("document", [{"status": "error"}, {"status": "ok"}, {"request_id": "a", "x": 1}, {}])
+def test_a_document_that_promises_nothing_is_no_answer(document: dict[str, Any]) -> None:
+    record = exchange("api.x.ai", "/v1/chat/completions", {"model": "m", "messages": [user("Say hi")]}, dump(document))
+    assert record.outcome == "failed"
