@@ -198,6 +198,10 @@ class Lineage(msgspec.Struct, kw_only=True):
     is_subagent: bool = False
     agent_name: str | None = None
     """What ``metadata.agent`` shall say of a sub-agent."""
+    background: str | None = None
+    """The provider's id of a response that it makes in background, of which several exchanges may tell."""
+    answer_id: str | None = None
+    """The id of the record of who fetches that response, whoever does: this record's own where it is that."""
 
 
 class Wire(msgspec.Struct, kw_only=True):

@@ -22,7 +22,7 @@ from aitap.access.decryption.choice import Choices
 from aitap.access.peers import Peers
 from aitap.access.policy.decisions import POLICY
 from aitap.access.startup import Startup
-from aitap.capture.called import called
+from aitap.capture.called import called, fetched
 from aitap.capture.endings import gone_by_client
 from aitap.capture.line import RecorderLine
 from aitap.capture.relay import TICK, Head, Relay, RelayedExchange, RelayedSocket
@@ -133,7 +133,7 @@ class Recorder:
             recorder_settings(settings, self.peers.local, observed, self._spool),
             loop,
             ledger,
-            None if self._spool is None else self._spool.lock,
+            self._spool,
         )
         self.relay = Relay(self.line, loop.call_later, min(TICK, settings.flush_interval / 2), ledger.begun)
         self.line.unsent = self.relay.unsent
@@ -205,7 +205,10 @@ class Recorder:
         """Is this a call of a model? The answer must come before other scripts change where it goes."""
         if not self._started:
             self.running()  # a replay may be on its way before mitmproxy says that it runs
-        if self.relay is None or (call := called(self._router, flow)) is None:
+        if self.relay is None:
+            return
+        call = called(self._router, flow) or fetched(self._router, flow)
+        if call is None:
             return
         identity = self.peers.speaker(flow.client_conn)
         where, began = (call.host, call.path, call.query), _began(flow.request.timestamp_start)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from aitap.capture.routes import Route, Router
 
-__all__ = ["Called", "called"]
+__all__ = ["Called", "called", "fetched"]
 
 
 class Called(NamedTuple):
@@ -67,3 +67,17 @@ def _find(router: Router, flow: http.HTTPFlow) -> Called | None:
     if not post and request.headers.get("upgrade", "").lower() != "websocket":
         return None
     return Called(route, host.lower().rstrip("."), path, query, post)
+
+
+def fetched(router: Router, flow: http.HTTPFlow) -> Called | None:
+    """The fetching of an answer that begins with this request's head; None where it is none, or a call itself."""
+    data = flow.request.data
+    if b"/responses/" not in data.path or data.method not in (b"GET", b"POST"):
+        return None
+    path, _, query = data.path.decode("utf-8", "replace").partition("?")
+    post = data.method == b"POST"
+    for name in (data.host, flow.client_conn.sni or "", flow.request.pretty_host):
+        host = name.lower().rstrip(".")
+        if route := router.fetch(host, path, data.port, post=post):
+            return Called(route, host, path, query, post=True)
+    return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aitap.capture.pipeline import Pipeline
 
-__all__ = ["Exchange"]
+__all__ = ["Ended", "Exchange"]
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -36,7 +36,9 @@ class _Connected(msgspec.Struct, frozen=True):
     reused: bool
 
 
-class _Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True):
+    """How an exchange ended; see :meth:`aitap.capture.recording.Recording.end`."""
+
     failure: str | None = None
     cancelled: bool = False
     interrupted: bool = False
@@ -80,7 +82,7 @@ class Exchange:
 
     def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:
         """The exchange is over, one way or the other."""
-        self._pipeline.put((self, _Ended(failure, cancelled), at))
+        self._pipeline.put((self, Ended(failure, cancelled), at))
 
     # Called by the pipeline
 
@@ -107,12 +109,11 @@ class Exchange:
         elif recording is not None:
             self._recording = None
             self._over = True
-            record = recording.end(at, failure=what.failure, cancelled=what.cancelled, interrupted=what.interrupted)
-            self._pipeline.closed(recording, record)
+            self._end(recording, what, at)
 
     def stop(self, at: float) -> None:
         """See :class:`aitap.capture.pipeline.Source`."""
-        self.step(_Ended(interrupted=True), at)
+        self.step(Ended(interrupted=True), at)
 
     def abandon(self, at: float) -> None:
         """See :class:`aitap.capture.pipeline.Source`."""
@@ -130,3 +131,7 @@ class Exchange:
             self._over = True
         else:
             self._pipeline.opened(recording, self, at)
+
+    def _end(self, recording: Recording, how: Ended, at: float) -> None:
+        record = recording.end(at, failure=how.failure, cancelled=how.cancelled, interrupted=how.interrupted)
+        self._pipeline.closed(recording, record)

@@ -176,6 +176,11 @@ class ResponseFacts(msgspec.Struct):
     """The dialect's terminal event came, or the JSON body was whole."""
     answer: list[Turn] = []
     """What the model said; only where the decoder was asked to keep text."""
+    background: float | None = None
+    """When the provider began a response that it makes in background, so that it may be asked for again and again
+    (epoch seconds); None for all others."""
+    settled: bool = False
+    """What it says of the response is the last word on it."""
     first_output_at: float | None = None
     """When the first event with model output arrived (the ``at`` of the feed that held it)."""
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from aitap.record import derived_id
 
-__all__ = ["id_of", "prompt_id_of"]
+__all__ = ["answer_id_of", "id_of", "prompt_id_of"]
 
 
 def id_of(run: bytes, number: int, at: float, order: int = 0) -> str:
@@ -28,3 +28,12 @@ def prompt_id_of(record_id: str, at: float) -> str:
     """Of the one prompt that a record may have."""
     text = derived_id(at, blake2b(record_id.encode(), digest_size=8, person=b"prompt").digest())
     return f"{text[:14]}7{text[15:]}"
+
+
+def answer_id_of(provider_name: str, response_id: str, made_at: float) -> str:
+    """Of the record of a response that was fetched, whoever fetches it, when, how often and by which proxy.
+
+    ``made_at`` is what the provider says, in epoch seconds: some use their ids again.
+    """
+    name = f"{provider_name}\n{response_id}".encode("utf-8", "surrogatepass")
+    return derived_id(made_at, blake2b(name, digest_size=8, person=b"answer").digest())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from aitap.capture.background import Told
 from aitap.capture.children import LONGEST_WORD, add_children
 from aitap.capture.clients import Client, Clients
 from aitap.capture.contents import Contents
@@ -30,7 +31,6 @@ from aitap.capture.texts import Texts
 from aitap.capture.their_ids import kept_id, request_id_of
 from aitap.capture.wire.coding import CodingError, decode_all
 from aitap.record import (
-    UNKNOWN,
     CaptureMode,
     Interception,
     Lineage,
@@ -80,6 +80,7 @@ class Environment:
         self.clients = Clients()
         self.retries = Retries()
         self.asked = Asked()
+        self.told = Told()
         self.contents = Contents(redactor=redactor)
 
     def id_for(self, started_at: float) -> str:  # noqa: ARG002 - saved traffic has ids that depend on it
@@ -101,8 +102,10 @@ class Recording:
         self._servers: dict[str, str] = {}
         self._status: int | None = None
         self._response: ResponseBody | MessageBody | None = None
-        self.doubtful = head.route.provider == UNKNOWN
+        self.doubtful = head.route.guessed
         """Nothing but the path says so far that this is a call of a model."""
+        self.tells = False
+        """It was the first to say how a response in background ended."""
         self.record = Interception(
             id=head.record_id or environment.id_for(head.started_at),
             initiator_id=head.initiator_id or environment.initiator_id,
@@ -144,10 +147,10 @@ class Recording:
             plain = b""
         facts = self._dialect.request(plain, head.path)
         if self.doubtful:
-            if not facts.ask_a_model():
+            if not facts.ask_a_model() or (not head.route.pages and _from_page(head.headers)):
                 return
             self.doubtful = False
-        record.model = facts.model[:LONGEST_WORD]
+        record.model = (facts.model or head.headers.get(head.route.model_header, ""))[:LONGEST_WORD]
         record.streaming = facts.streaming
         record.wire.max_tokens = facts.max_tokens
         self._servers = facts.servers
@@ -244,6 +247,8 @@ class Recording:
         record = self.record
         self._status = record.status_code = status
         record.provider_request_id = _short(request_id_of(headers))
+        if headers.get("content-type", "").startswith("text/event-stream") and status < 400:
+            record.streaming = True  # some say so in a header, or in none
         decoder = self._dialect.decoder(self._head.path, headers, keep_text=record.capture == "full")
         if messages:
             self._response = MessageBody(decoder)
@@ -296,6 +301,7 @@ class Recording:
         add_children(record, facts, self._texts, servers=self._servers, secrets=self._secrets, at=at)
         if record.capture == "full":
             self._environment.contents.response(record, facts.answer, facts.response_id)
+        self.tells = self._environment.told.note(record, facts)
         record.response_model = facts.model
         record.stop_reason = facts.stop_reason
         if record.streaming and facts.first_output_at is not None:
@@ -335,6 +341,11 @@ class Recording:
         record.ended_at = max(at, record.started_at)
         record.duration = round(record.ended_at - record.started_at, 6)
         return record.ended_at
+
+
+def _from_page(headers: Headers) -> bool:
+    """Whether a page in a browser asks: it says where it is from (Fetch, 3.2), which programs do not."""
+    return headers.get("origin", "").startswith(("http://", "https://"))
 
 
 def _kept(result: ToolResult) -> ToolResult:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from aitap.capture.exchange import Exchange
+from aitap.capture.fetched import Fetched
 from aitap.capture.headers import Headers
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.recording import Environment, RequestHead
@@ -148,7 +149,7 @@ class Replay:
         self._environment.turn_to(saved.digest())
         if saved.messages is not None:
             self._socket(saved, saved.messages, head)
-        elif saved.method == "POST" and not route.socket_only:
+        elif route.fetched or (saved.method == "POST" and not route.socket_only):
             self._exchange(saved, head)
         records, self._taken.records = self._taken.records, []
         for record in records:
@@ -159,12 +160,16 @@ class Replay:
         for host in saved.hosts:
             if route := self._router.route(host, saved.path, saved.port):
                 return host, route
+            if saved.method in ("GET", "POST") and (
+                route := self._router.fetch(host, saved.path, saved.port, post=saved.method == "POST")
+            ):
+                return host, route
         if saved.method == "POST" and (route := self._router.guess(saved.hosts[-1], saved.path, saved.port)):
             return saved.hosts[-1], route
         return None
 
     def _exchange(self, saved: SavedExchange, head: RequestHead) -> None:
-        exchange = Exchange(self._pipeline, lambda: head)
+        exchange = (Fetched if head.route.fetched else Exchange)(self._pipeline, lambda: head)
         exchange.begin(saved.body or b"", saved.asked_at)
         unsaved = False
         if saved.status is not None:
@@ -181,7 +186,7 @@ class Replay:
         for record in self._taken.records:
             # When the pieces of a body came is in no file.
             record.time_to_first_token = None
-            if saved.body is None:
+            if saved.body is None and not head.route.fetched:
                 record.metadata["request_unsaved"] = True
             if unsaved:
                 record.metadata["response_unsaved"] = True

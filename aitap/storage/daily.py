@@ -62,6 +62,7 @@ _COUNTS_TOKENS = re.compile(r"count.tokens|counttokens|input.tokens$", re.IGNORE
 _UNMETERED = (
     "i.outcome <> 'failed' AND lower(i.path) NOT LIKE '%count_tokens%' AND lower(i.path) NOT LIKE '%counttokens%' "
     "AND lower(i.path) NOT LIKE '%input_tokens' "
+    "AND (i.metadata IS NULL OR json_extract(i.metadata, '$.answer_id') IS NULL) "
     "AND NOT EXISTS (SELECT 1 FROM aibridge_token_usages u WHERE u.interception_id = i.id)"
 )
 _TYPED = (
@@ -112,7 +113,7 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
         sums[0] += 1
         if r.outcome == "failed":
             sums[1] += 1
-        elif not r.token_usages and not _COUNTS_TOKENS(r.path):
+        elif not r.token_usages and not _COUNTS_TOKENS(r.path) and "answer_id" not in r.metadata:
             sums[2] += 1
         if r.user_prompts and r.purpose == "conversation" and r.retry_of is None and "agent" not in r.metadata:
             sums[3] += len(r.user_prompts)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from aitap.storage.database import execute_many
 from aitap.storage.fields import json_text, timestamp_text
-from aitap.storage.memory import SESSION_NODES, Memory, Node
+from aitap.storage.memory import SESSION_NODES, Memory, Node, agent_digest, response_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from peewee import Database
 
@@ -65,9 +65,11 @@ class Threads:
             node = self._memory.node(record)
             self._resolve(record, node)
             self._memory.learn(record, node)
-            if record.lineage.history:
-                digest, at = record.lineage.history[-1], timestamp_text(record.started_at)
-                self._extended.append((digest, record.initiator_id, record.id, at))
+            lineage = record.lineage
+            if lineage.history:
+                self._remember(lineage.history[-1], record)
+            if lineage.background and record.id != lineage.answer_id:
+                self._remember(response_digest(lineage.background), record)
 
     def write(self) -> None:
         """Write what the last ``resolve`` found out beside the records themselves."""
@@ -83,10 +85,14 @@ class Threads:
         """The tool usages whose results came with the last ``resolve``."""
         return [usage for *_, usage in self._completed]
 
+    def _remember(self, digest: str, record: Interception) -> None:
+        """Have it found by this digest, also by other processes."""
+        self._extended.append((digest, record.initiator_id, record.id, timestamp_text(record.started_at)))
+
     def _resolve(self, record: Interception, node: Node) -> None:
         lineage = record.lineage
         # Always, even where the parent is known: a batch that is tried again must complete the same tool calls.
-        found = self._answered(record) if lineage.tool_results else None
+        found = self._answered(record, node) if lineage.tool_results else None
         unanswered = bool(lineage.tool_results) and found is None
         if found is None and (unanswered or node.parent is None):
             found = self._named(record) or (self._caller(record, node) if unanswered else None)
@@ -106,9 +112,9 @@ class Threads:
         if lineage.is_subagent:
             session = self._memory.top_session(record.initiator_id, session)
         record.session_id = session
-        nodes = self._memory.of_session(record.initiator_id, session, stored=lineage.is_subagent)
         if lineage.is_subagent:
-            self._mark_subagent(record, node, nodes)
+            self._mark_subagent(record, node)
+        nodes = self._memory.of_session(record.initiator_id, session, stored=False)
         if not node.listed:
             node.listed = True
             nodes.append(node)
@@ -117,16 +123,36 @@ class Threads:
 
     # -- what a request continues
 
-    def _answered(self, record: Interception) -> Node | None:
+    def _answered(self, record: Interception, node: Node) -> Node | None:
         """The newest interception whose tool calls this one answers; completes those calls."""
         newest: Node | None = None
+        meant = self._meant(record, node)
         for result in record.lineage.tool_results:
-            if found := self._memory.of_call(record.initiator_id, result.call_id):
+            if found := self._memory.of_call(record.initiator_id, result.call_id, meant, record.client_session_id):
                 node, usage = found
                 self._completed.append((result.status, timestamp_text(record.started_at), result.size, usage))
                 if newest is None or node.started_at > newest.started_at:
                     newest = node
         return newest
+
+    def _meant(self, record: Interception, node: Node) -> Callable[[Node], bool]:
+        """Whose calls this one answers, where several have issued some of the same ids: those of its conversation."""
+        session = record.client_session_id
+        if session is None:
+            return lambda other: self._goes_on(record, other)
+        agent = node.agent if node.is_subagent else None
+        return lambda other: (
+            other.session == session
+            and (other.agent if other.is_subagent else None) == agent
+            and other.started_at <= node.started_at
+        )
+
+    def _goes_on(self, record: Interception, other: Node) -> bool:
+        """Whether, by all that its client tells, this one goes on with what the other said."""
+        if other.whole is not None and record.lineage.history:
+            return other.whole in record.lineage.history[-HISTORY_CANDIDATES - 1 : -1]
+        named = self._named(record)
+        return named is None or other.id == named.id
 
     def _caller(self, record: Interception, node: Node) -> Node | None:
         """Of clients that make up the ids of calls themselves: the newest of the session that issued any."""
@@ -174,10 +200,12 @@ class Threads:
 
     # -- sub-agents
 
-    def _mark_subagent(self, record: Interception, node: Node, nodes: list[Node]) -> None:
+    def _mark_subagent(self, record: Interception, node: Node) -> None:
         lineage = record.lineage
-        if node.parent_thread is None and (starter := self._starter(record, node, nodes)):
-            node.parent_thread = starter.thread
+        if node.parent_thread is None:
+            nodes = self._memory.of_session(record.initiator_id, record.session_id, stored=True)
+            if starter := self._starter(record, node, nodes):
+                node.parent_thread = starter.thread
         marks = {
             "agent": lineage.agent_name or lineage.agent,
             "agent_id": lineage.agent if lineage.agent_name else None,
@@ -186,6 +214,8 @@ class Threads:
         record.metadata = {**record.metadata, **{name: value for name, value in marks.items() if value}}
         if lineage.agent:
             self._memory.learn_agent(record.initiator_id, lineage.agent, record.session_id)
+            if node.parent is None:
+                self._remember(agent_digest(lineage.agent), record)
 
     def _starter(self, record: Interception, node: Node, nodes: list[Node]) -> Node | None:
         """The interception whose answer started this sub-agent."""
@@ -196,18 +226,18 @@ class Threads:
             and other.thread != node.thread
             and not (other.is_subagent and other.agent == node.agent)
         ]
+        own: list[Node] = []
         if named := record.lineage.parent_agent:
-            for other in others:
-                if other.agent == named or (named == record.client_session_id and not other.is_subagent):
-                    return other
-        callers = [other for other in others if other.calls]
+            main = named == record.client_session_id
+            own = [other for other in others if other.agent == named or (main and not other.is_subagent)]
+        callers = [other for other in own or others if other.calls]
         if record.user_prompts and len({caller.thread for caller in callers}) > 1:
             prompt = record.user_prompts[0].prompt[:_PROMPT_SAMPLE]
             samples = {json_text(prompt)[1:-1], json.dumps(prompt)[1:-1]}
             for caller in callers:
                 if any(sample in text for text in self._inputs(caller) for sample in samples):
                     return caller
-        return callers[0] if callers else None
+        return callers[0] if callers else own[0] if own else None
 
     def _inputs(self, node: Node) -> list[str]:
         record = self._batch.get(node.id)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from peewee import Database
 
 from aitap.record import Interception, Lineage, ToolResult
 from tests.storage.making import (
@@ -352,3 +353,136 @@ def test_results_under_made_up_ids_complete_the_sessions_latest_calls_by_name(re
     recording.batch(answer)
     done = dict(rows(recording.database, "SELECT tool, result_bytes FROM aibridge_tool_usages"))
     assert (recording.row(answer)["thread_parent_id"], done) == (call.id, {"read": None, "shell": 5})
+
+
+# Ids that come again, and other proxies
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_of_equal_call_ids_that_of_the_session_counts(recording: Recording, restart: bool) -> None:
+    """Kimi numbers calls anew in each conversation: two that go on at a time must not meet."""
+    a = call(T0, "Bash:0", client_session_id="a")
+    recording.batch(a)
+    recording.batch(*(call(T0 + number, "Bash:0", client_session_id=f"b{number}") for number in range(1, 20)))
+    if restart:
+        recording.restart()
+    then = call(T0 + 20, answers=("Bash:0",), client_session_id="a")
+    recording.batch(then)
+    assert recording.thread(then) == (a.id, a.id, "a")
+    sql = "SELECT CAST(interception_id AS TEXT) FROM aibridge_tool_usages WHERE result_at IS NOT NULL"
+    assert rows(recording.database, sql) == [(a.id,)]
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+def test_of_equal_call_ids_that_of_the_agent_counts(recording: Recording, restart: bool) -> None:
+    agents = [
+        Lineage(is_subagent=agent is not None, agent=agent, tool_results=[], parent_agent=None)
+        for agent in (None, "one", "two")
+    ]
+    asked = [
+        interception(T0 + number, client_session_id="s", lineage=said, tool_usages=[tool("Bash:0")])
+        for number, said in enumerate(agents)
+    ]
+    for record in asked:
+        recording.batch(record)
+    if restart:
+        recording.restart()
+    result = [ToolResult(call_id="Bash:0", status="ok", size=1)]
+    answered = [
+        interception(T0 + 9, client_session_id="s", lineage=msgspec.structs.replace(said, tool_results=result))
+        for said in agents
+    ]
+    for record in answered:
+        recording.batch(record)
+    assert [recording.thread(record)[0] for record in answered] == [record.id for record in asked]
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["memory", "database"])
+@pytest.mark.parametrize("by", ["history", "response"])
+def test_of_equal_call_ids_that_of_the_conversation_counts(recording: Recording, restart: bool, by: str) -> None:
+    a, b = (
+        interception(
+            T0 + number,
+            tool_usages=[tool("Bash:0")],
+            token_usages=[tokens(f"resp_{number}")],
+            lineage=Lineage(history=[f"u{number}"]),
+        )
+        for number in (1, 2)
+    )
+    recording.batch(a)
+    recording.batch(b)
+    if restart:
+        recording.restart()
+    more: dict[str, Any] = {"history": ["u1", "r"]} if by == "history" else {"previous_response_id": "resp_1"}
+    then = interception(T0 + 9, lineage=lineage("Bash:0", **more))
+    recording.batch(then)
+    assert recording.thread(then) == (a.id, a.id, a.id)
+
+
+def test_history_continues_the_longest_conversation_that_any_proxy_saw(
+    recording: Recording, database: Database
+) -> None:
+    other = Recording(database)
+    turns = [
+        interception(T0 + number, lineage=Lineage(history=[f"u{before}" for before in range(number + 1)]))
+        for number in range(6)
+    ]
+    for number, turn in enumerate(turns):
+        (recording, other)[number % 2].batch(turn)
+    other.writer.close()
+    assert [recording.thread(turn)[0] for turn in turns] == [None, *(turn.id for turn in turns[:-1])]
+
+
+def test_what_another_proxy_had_answered_is_gone_on_with_not_what_failed_here(
+    recording: Recording, database: Database
+) -> None:
+    other = Recording(database)
+    failed = interception(T0, outcome="failed", lineage=Lineage(history=["u1"]))
+    answered = interception(T0 + 2, lineage=Lineage(history=["u1"]))
+    then = interception(T0 + 4, lineage=Lineage(history=["u1", "u2"]))
+    recording.batch(failed)
+    other.batch(answered)
+    recording.batch(then)
+    other.writer.close()
+    assert recording.thread(then)[0] == answered.id
+
+
+@pytest.mark.parametrize("named", [None, "s"], ids=["unnamed", "named"])
+@pytest.mark.parametrize("first", ["other proxy", "after restart"])
+def test_a_subagent_hangs_under_its_caller_whichever_proxy_saw_it(
+    recording: Recording, database: Database, first: str, named: str | None
+) -> None:
+    other = Recording(database)
+    earlier = interception(T0, client_session_id="s")
+    caller = call(T0 + 2, "t", client_session_id="s")
+    if first == "other proxy":
+        recording.batch(earlier)
+        other.batch(caller)
+    else:
+        other.batch(caller)
+        recording.batch(msgspec.structs.replace(earlier, started_at=T0 + 4))
+    agent = interception(
+        T0 + 6, client_session_id="s", lineage=Lineage(is_subagent=True, agent="x", parent_agent=named)
+    )
+    recording.batch(agent)
+    other.writer.close()
+    assert recording.row(agent)["metadata"]["parent_thread"] == caller.id
+
+
+def test_a_subagents_subagent_is_in_the_top_session_whichever_proxy_saw_it(
+    recording: Recording, database: Database
+) -> None:
+    """Clients whose sub-agents have session ids of their own say whose they are by that of the one above."""
+    other = Recording(database)
+    top = call(T0, "t", client_session_id="top")
+    said = Lineage(is_subagent=True, agent="sub", parent_agent="top")
+    sub = interception(T0 + 1, client_session_id="top", lineage=said, tool_usages=[tool("u")])
+    recording.batch(top)
+    other.batch(sub)
+    deep = interception(
+        T0 + 2, client_session_id="sub", lineage=Lineage(is_subagent=True, agent="deep", parent_agent="sub")
+    )
+    recording.batch(deep)
+    other.writer.close()
+    assert recording.thread(deep)[2] == "top"
+    assert recording.row(deep)["metadata"]["parent_thread"] == sub.id
