@@ -21,13 +21,14 @@ import msgspec
 
 from aitap.capture.held import Held
 from aitap.capture.relay import AGAIN, BEGIN, BODY
-from aitap.storage.spool.ledger import Ledger
+from aitap.storage.spool.ledger import PROXYS, Ledger
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from aitap.capture.recorder import RecorderSettings
+    from aitap.storage.spool.folders import Folder
 
 __all__ = ["RecorderLine"]
 
@@ -48,7 +49,7 @@ _YOUNG = 60.0
 
 
 class RecorderLine:
-    """A :class:`aitap.capture.relay.Line` to a recorder in a process of its own, which holds ``lock`` open, too.
+    """A :class:`aitap.capture.relay.Line` to a recorder in a process of its own, which holds the ``folder``, too.
 
     All methods are called on the event loop. Raises ``OSError`` where no process can be started.
     """
@@ -58,7 +59,7 @@ class RecorderLine:
         settings: RecorderSettings,
         loop: asyncio.AbstractEventLoop,
         ledger: Ledger | None = None,
-        lock: int | None = None,
+        folder: Folder | None = None,
     ) -> None:
         self.congested = False
         self.deaths = 0
@@ -73,7 +74,7 @@ class RecorderLine:
         self.held = Held()
         """What was handed over, or waits to be, and is not safe."""
         self._ledger = Ledger() if ledger is None else ledger
-        self._lock = lock
+        self._folder = folder
         self._settings = msgspec.structs.replace(settings, run=os.urandom(16))
         self._loop = loop
         self._waiting: deque[memoryview] = deque()
@@ -93,7 +94,8 @@ class RecorderLine:
             raise OSError("recording needs Linux or macOS; on Windows, run it in WSL")
         ours, theirs = socket.socketpair()
         reports = self._settings.observe.metrics_line
-        inherited = [number for number in (theirs.fileno(), reports, self._lock) if number is not None]
+        lock = None if self._folder is None else self._folder.lock
+        inherited = [number for number in (theirs.fileno(), reports, lock) if number is not None]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 # -P: nothing is imported from the folder the user happens to stand in.
@@ -117,6 +119,13 @@ class RecorderLine:
             self._waiting += self.held.pieces()
         self._bytes = sum(map(len, self._waiting))
         self._write()
+
+    def _hold_spool(self) -> None:
+        """Somebody may have removed it: the next recorder is to find a folder, and what was counted so far."""
+        if self._folder is not None:
+            with contextlib.suppress(OSError):  # the recorder tells when it needs it
+                self._folder.hold()
+                self._ledger.restore(PROXYS)
 
     def _unneeded(self) -> list[str]:
         """Drivers that Peewee would import only because they are there: half of the start, a third of the memory."""
@@ -212,10 +221,12 @@ class RecorderLine:
             else:
                 self.report = told
                 self.held.let_go(told["needed"], told["wanted"])
+                self._hold_spool()
 
     def _died(self) -> None:
         """Nobody but us ends the recorder: something killed it."""
         self._hang_up()
+        self._hold_spool()
         self._bury()
         self._loop.call_later(_RESTART_AFTER, self._restart)
 

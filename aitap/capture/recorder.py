@@ -27,6 +27,7 @@ import msgspec
 
 from aitap.capture.accounts import Accounts
 from aitap.capture.exchange import Exchange
+from aitap.capture.fetched import Fetched
 from aitap.capture.frames import Frames
 from aitap.capture.headers import Headers
 from aitap.capture.own_ids import id_of
@@ -132,7 +133,7 @@ class Recorder:
     ) -> None:
         self._run = settings.run
         database = closed_database(settings.database_url)
-        held = OpenSpool(settings.spool, settings.database_url)
+        held = self._spool = OpenSpool(settings.spool, settings.database_url)
         self._ledger = held.ledger
         self.accounts = Accounts(held.ledger, tell)
         self._strict, self._tell = settings.strict, tell
@@ -186,7 +187,8 @@ class Recorder:
                     exchange.feed(data, at)
             elif kind == BEGIN:
                 head_of = partial(unpack_head, rest[0], id_of(self._run, number, at))
-                exchange = self._exchanges[number] = Exchange(self.pipeline, head_of)
+                made = Fetched if rest[0][0].get("fetched") else Exchange
+                exchange = self._exchanges[number] = made(self.pipeline, head_of)
                 exchange.begin(rest[1], at)
                 begun.append(number)
             elif kind == RESPOND:
@@ -261,6 +263,7 @@ class Recorder:
 
     def report(self) -> dict[str, Any]:
         """Counters for the proxy, and why nothing can be kept, where that is so."""
+        self._spool.hold()
         stats = self.writer.stats
         needed, wanted = self.accounts.marks()
         return {
@@ -343,7 +346,7 @@ def main() -> int:
                     threading.Thread(target=speaker.report, args=(recorder, over), daemon=True).start()
                 else:
                     recorder.take(items)
-    except OSError:
-        logger.warning("aitap: the line to the proxy broke; recording what has come over it")
+    except OSError as error:
+        logger.warning("aitap: the line to the proxy broke, recording what has come over it: %s", error)
     over.set()
     return 0 if recorder is None or recorder.close() else 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import peewee
 
 from aitap.storage import daily, hosts, kinds, recovery, sessions
+from aitap.storage.answers import Answers
 from aitap.storage.contents import Contents
 from aitap.storage.database import StorageError, check_schema, passes, question_marks, rows_of, transaction
 from aitap.storage.endings import note_endings
@@ -45,7 +46,13 @@ class Commits:
         self.on_placed: Callable[[list[Interception]], None] = lambda records: None  # noqa: ARG005
         self._database = database
         self._prices = prices
+        self.distrust()
+
+    def distrust(self) -> None:
+        """The database may be another by now, a copy or a standby that lags: what is remembered of it may be wrong."""
+        database = self._database
         self._threads = Threads(database)
+        self._answers = Answers(database)
         self._contents = Contents(database)
         self._kinds = kinds.Kinds(database)
 
@@ -126,6 +133,9 @@ class Commits:
             revived = [
                 record for record in records if record.ended_at and ended.get(record.id, ("",))[0] == "interrupted"
             ]
+            self._answers.settle(news + revived)
+            if self._answers.told:
+                news = [record for record in news if record.id not in self._answers.told]
             self._threads.resolve(news + revived)
             if self._prices:
                 self._prices.fill(news + revived)
@@ -151,7 +161,7 @@ class Commits:
                     self._database, keys | {(record.session_id, record.initiator_id) for record in revived}
                 )
             note_endings(self._database, [record.id for record in over])
-            ids = (record.id for record in news + revived)
+            ids = [*(record.id for record in news + revived), *self._answers.touched]
             cover(self._database, ids, calls=self._threads.completed, messages=self._contents.written)
         self._contents.committed()
         self._kinds.committed()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
-__all__ = ["HEARTBEAT_SECONDS", "Lives", "beat", "begin_run", "end_run", "last_heard", "mark_interrupted"]
+__all__ = ["HEARTBEAT_SECONDS", "Lives", "beat", "begin_run", "end_run", "is_known", "last_heard", "mark_interrupted"]
 
 HEARTBEAT_SECONDS = 15.0
 _DEAD_SECONDS = 60.0
@@ -52,6 +52,11 @@ def begin_run(database: Database) -> int:
     with transaction(database):
         [(run,)] = rows_of(database, _BEGIN, (platform.node(), os.getpid(), now, now))
     return int(run)
+
+
+def is_known(database: Database, run: int) -> bool:
+    """Whether there is a row of this run: a database that was restored from a copy has none."""
+    return bool(rows_of(database, "SELECT 1 FROM aitap_proxies WHERE id = ?", (run,)))
 
 
 def beat(database: Database, run: int) -> None:

@@ -287,7 +287,8 @@ class Waiting:
     def _tell(self, reason: str, error: str) -> None:
         self._refusal = reason or QUEUE
         if error and not self.spool_trouble:
-            log.error("records cannot be kept in the spool, they wait in memory: %s", error)
+            place = "" if self.spool is None else self.spool.place
+            log.error("records cannot be kept in the spool %s, they wait in memory: %s", place, error)
         elif self.spool_trouble and not error:
             log.error("records are kept in the spool again")
         self.spool_trouble = error

@@ -20,13 +20,15 @@ import peewee
 from aitap.storage import recovery
 from aitap.storage.alone import alone
 from aitap.storage.commit import Commits
-from aitap.storage.database import StorageError
+from aitap.storage.database import check_schema
 from aitap.storage.intake import Mark
+from aitap.storage.keeper import Keeper
 from aitap.storage.losses import LOSSES
 from aitap.storage.retention import prune_slices
 from aitap.storage.steady import SteadyClock
 from aitap.storage.tally import Tally
-from aitap.storage.waiting import BATCH, Waiting, WriterStats
+from aitap.storage.trouble import Trouble, in_a_line
+from aitap.storage.waiting import Waiting, WriterStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,9 +45,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
-_PATIENCE = 0.5
-"""Seconds that the database may take for a batch before what waits goes to the spool."""
-_LOOK = 0.25
 _REST = 0.002
 """Seconds between two steps of the retention, in which other processes have their turn to write."""
 _ADOPT_EVERY = 3.0
@@ -99,7 +98,8 @@ class Writer:
         self._queue_bytes = queue_bytes
         self._abandon = threading.Event()
         self._last_mark = Mark()
-        self._failing = ""
+        self._trouble = Trouble(database, kept=spool is not None)
+        self._not_adopted = ""
         self._begun = False
         self._unmarked = True
         self._lives = recovery.Lives()
@@ -108,8 +108,7 @@ class Writer:
         self._next_beat = 0.0
         self._next_adoption = 0.0
         self._thread = threading.Thread(target=self._serve, name="aitap-writer", daemon=True)
-        self._keeper = threading.Thread(target=self._keep, name="aitap-spool", daemon=True)
-        self._over = threading.Event()
+        self._keeper = Keeper(self._waiting, self._flush_interval, self._hurts)
 
     # -- for any thread
 
@@ -160,8 +159,8 @@ class Writer:
     @property
     def trouble(self) -> str:
         """Why records cannot be written now, in a line; empty where they can."""
-        if self._failing:
-            return f"the database does not take records: {self._failing}"
+        if self._trouble.now:
+            return f"the database does not take records: {self._trouble.now}"
         return "" if self._thread.is_alive() else "the writer does not run"
 
     @property
@@ -200,9 +199,7 @@ class Writer:
             self._abandon.set()
             self._waiting.memory.hurry()
             self._thread.join(1.0)
-        self._over.set()
-        if self._keeper.ident:
-            self._keeper.join(1.0)
+        self._keeper.stop()
         self._waiting.keep(at_last=True)
         left = self._waiting.lose_the_rest()
         if left:
@@ -218,20 +215,11 @@ class Writer:
             spool.close()
         return not left and not waiting
 
-    # -- the thread that keeps what the other cannot write
-
-    def _keep(self) -> None:
-        waiting = self._waiting
-        while not self._over.wait(_LOOK if not waiting.spooling or waiting.spool_trouble else 0.0):
-            if waiting.spooling and not waiting.spool_trouble:
-                waiting.memory.wait(_LOOK, self._flush_interval, BATCH)
-            if waiting.spooling or self._failing or waiting.late(_PATIENCE) or self._memory_fills():
-                waiting.keep()
-
-    def _memory_fills(self) -> bool:
-        return self._waiting.memory.bytes > self._queue_bytes / 2
-
     # -- the thread that writes
+
+    def _hurts(self) -> bool:
+        """Whether the database takes nothing now, or memory fills."""
+        return bool(self._trouble.now) or self._waiting.memory.bytes > self._queue_bytes / 2
 
     def _serve(self) -> None:
         pause = _FIRST_PAUSE
@@ -239,8 +227,8 @@ class Writer:
             while not self._last_mark.is_set():
                 try:
                     self._turn()
-                except (peewee.PeeweeException, StorageError) as error:
-                    self._troubled(error, first=pause == _FIRST_PAUSE)
+                except Exception as error:  # noqa: BLE001 - whatever it is: without this thread nothing is stored
+                    self._troubled(error)
                     if self._abandon.wait(pause):
                         raise _Abandoned from None
                     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -257,13 +245,11 @@ class Writer:
         if self._abandon.is_set():
             raise _Abandoned
 
-    def _troubled(self, error: Exception, *, first: bool) -> None:
+    def _troubled(self, error: Exception) -> None:
         self.stats.retries += 1
-        self._failing = str(error).partition("\n")[0]
-        if first:
-            spool = "" if self._waiting.spool is None else " (records are kept in the spool)"
-            log.error("cannot write to the database, will try again until it works: %s%s", self._failing, spool)
+        self._trouble.is_that(error)
         self._database.close()
+        self._commits.distrust()
         self._waiting.keep()
         if self._waiting.closed and self._waiting.spool is not None and not self._waiting.memory:
             # All is in the spool: no need to wait for a database that may be away for hours.
@@ -273,13 +259,15 @@ class Writer:
         """Upkeep that is due, then what has come. Raises Peewee's errors where the database is to blame."""
         if not self._begun:
             self._begin()
-        if not self._failing:
+        elif self._trouble.now:
+            self._begin_again()
+        if not self._trouble.now:
             self._upkeep()
         now = time.monotonic()
         waiting = self._waiting
         due = min(self._next_beat, self._next_prune, self._next_adoption if waiting.spool is not None else now + 60)
-        idle = _REST if self._pruning else 0.0 if self._failing else max(0.0, due - now)
-        work = waiting.next(idle, 0.0 if self._pruning or self._failing else self._flush_interval)
+        idle = _REST if self._pruning else 0.0 if self._trouble.now else max(0.0, due - now)
+        work = waiting.next(idle, 0.0 if self._pruning or self._trouble.now else self._flush_interval)
         if work is not None and work.records:
             try:
                 refused = self._commits.commit(work.records, inherited=work.batch is not None and work.batch.inherited)
@@ -292,9 +280,7 @@ class Writer:
             waiting.stored(work, set())
         if self._tally.take():
             self._tally.commit()
-        if self._failing:
-            self._failing = ""
-            log.error("writing to the database works again")
+        self._trouble.is_over()
         reached, waiting.reached = waiting.reached, []
         for mark in reached:
             mark.set()
@@ -307,8 +293,23 @@ class Writer:
         self._lives = recovery.Lives(self._commits.run)
         self._begun = True
 
+    def _begin_again(self) -> None:
+        """What answers now may be another database: a copy that was put back, or a standby that lags."""
+        check_schema(self._database)
+        if not recovery.is_known(self._database, self._commits.run or 0):
+            self._commits.run = recovery.begin_run(self._database)
+            self._lives = recovery.Lives(self._commits.run)
+
     def _adopt(self) -> None:
-        for reason, count in self._adopting().items():
+        try:
+            found = self._adopting()
+        except OSError as error:
+            if in_a_line(error) != self._not_adopted:
+                self._not_adopted = in_a_line(error)
+                log.warning("what dead proxies left cannot be looked at: %s", self._not_adopted)
+            return
+        self._not_adopted = ""
+        for reason, count in found.items():
             self.lost(count, reason)
         self._waiting.inherit()
         if self._waiting.spool is not None and self._waiting.spool.inherits:

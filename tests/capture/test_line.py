@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_what_a_killed_recorder_had_not_stored_is_given_to_the_next_with_what_co
     lazy = msgspec.structs.replace(settings(database), flush_interval=60.0, spool=spool)
 
     async def run() -> RecorderLine:
-        line = RecorderLine(lazy, asyncio.get_running_loop(), ledger, folder.lock)
+        line = RecorderLine(lazy, asyncio.get_running_loop(), ledger, folder)
         ledger.begun(2)
         line.send(exchange(1))
         line.send(exchange(2, ended=False))
@@ -283,3 +284,32 @@ def test_signals_for_the_proxy_are_not_for_the_recorder(database: str) -> None:
 
     assert asyncio.run(run())
     assert len(recorded(database)) == 2
+
+
+def test_a_recorder_whose_spool_was_removed_is_replaced_by_one_that_makes_it_anew(
+    database: str, tmp_path: Path
+) -> None:
+    folder = make_folder(tmp_path / "spool", database)
+    ledger = Ledger(folder.ledger)
+    kept = SpoolSettings(str(tmp_path / "spool"), str(folder.path), 1 << 20, sync=False)
+    lazy = msgspec.structs.replace(settings(database), flush_interval=60.0, spool=kept)
+
+    async def run() -> RecorderLine:
+        line = RecorderLine(lazy, asyncio.get_running_loop(), ledger, folder)
+        ledger.begun(1)
+        line.send(exchange(1))
+        await until(lambda: ledger.opened_so_far == 1)
+        shutil.rmtree(tmp_path / "spool")
+        os.kill(line._process.pid, signal.SIGKILL)
+        await until(lambda: line.deaths)
+        first = line._process.pid
+        await until(lambda: line._process.pid != first)
+        ledger.begun(2)
+        line.send(exchange(2))
+        assert line.close(20)
+        return line
+
+    line = asyncio.run(run())
+    assert (line.deaths, line.lost, ledger.settle()) == (1, 0, 0)
+    assert len(recorded(database)) == 2
+    assert folder.ledger.exists()

@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import ssl
 import struct
@@ -43,6 +44,7 @@ FAULTS = (
     "database+recorder",
     "database+proxy",
     "database+both",
+    "database+spool",
     "tail",
     "middle",
     "clients",
@@ -54,11 +56,12 @@ FAULTS = (
     "full+room",
     "readonly",
 )
-"""What a round can hurt. ``tail`` is ``database+both`` with the end of the last segment damaged before the next proxy
-starts, ``middle`` with any place of any; ``clients`` and ``provider`` are the networks on either side of the proxy;
-``pair`` is a second proxy on the same database, killed; ``clock`` is set by minutes to a year, to 1970 or to 2100, once
-or several times, in the proxy and its recorder, and set right again; ``room`` is a spool without room while the
-database is away; ``full`` is a disk without room under the database, and ``readonly`` one that takes no writes."""
+"""What a round can hurt. ``spool`` is its folder, removed while it is in use. ``tail`` is ``database+both`` with the
+end of the last segment damaged before the next proxy starts, ``middle`` with any place of any; ``clients`` and
+``provider`` are the networks on either side of the proxy; ``pair`` is a second proxy on the same database, killed;
+``clock`` is set by minutes to a year, to 1970 or to 2100, once or several times, in the proxy and its recorder, and
+set right again; ``room`` is a spool without room while the database is away; ``full`` is a disk without room under the
+database, and ``readonly`` one that takes no writes."""
 
 NEED_ROOT = ("room", "full", "full+room", "readonly")
 """They need small disks of their own."""
@@ -250,6 +253,8 @@ class Laboratory:
             time.sleep(self._chance.uniform(0, seconds / 3))
             before = len(errors)
         victim = fault.rpartition("+")[2]
+        if victim == "spool":
+            shutil.rmtree(self._spool, ignore_errors=True)
         recorders = doomed.children()
         if victim in ("proxy", "both", "tail", "middle", "pair"):
             alive.clear()
@@ -280,7 +285,7 @@ class Laboratory:
         except AssertionError as error:
             outcome.problems.append(f"{error}; {self._state()}")
         self._judge(outcome, finished)
-        if fault == "recorder" and outcome.lost:
+        if fault in ("recorder", "database+spool") and outcome.lost:
             outcome.problems.append("the proxy lived, and what its recorder had was lost")
         return outcome
 

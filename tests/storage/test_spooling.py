@@ -13,6 +13,7 @@ import pytest
 from peewee import Database
 
 from aitap.record import Interception
+from aitap.storage import keeper
 from aitap.storage import writer as module
 from aitap.storage.commit import Commits
 from aitap.storage.losses import FULL, QUEUE
@@ -189,7 +190,7 @@ def test_a_database_that_takes_too_long_is_not_waited_for(
     database: Database, start: Callable[..., Writer], switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is at work is in the spool too, and stored once all the same."""
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(keeper, "_PATIENCE", 0.05)
     writer = start()
     assert writer.flush(60)
     switch.held.clear()
@@ -308,3 +309,27 @@ def test_a_newer_schema_that_refuses_our_records_costs_none(database: Database, 
     rows(database, "DELETE FROM aitap_migrations WHERE name = '9999_future'")
     assert writer.flush(60)
     assert (writer.stats.written, writer.stats.lost) == (3, 0)
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), RuntimeError("a mistake of ours")])
+def test_nothing_that_fails_beside_the_database_ends_the_writing(
+    database: Database, start: Callable[..., Writer], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whoever adopts, keeps or looks: without these threads nothing would be stored until somebody restarts."""
+    monkeypatch.setattr(module, "_ADOPT_EVERY", 0.0)
+    failing = threading.Event()
+    failing.set()
+
+    def adopting() -> dict[str, int]:
+        if failing.is_set():
+            raise error
+        return {}
+
+    writer = start(adopting=adopting)
+    record = interception(T0)
+    writer.submit(record)
+    assert eventually(lambda: writer.stats.written + writer.stats.spooled == 1)
+    failing.clear()
+    writer.submit(interception(T0 + 1))
+    assert writer.flush(60)
+    assert (writer.stats.written, writer.stats.lost, writer.trouble) == (2, 0, "")

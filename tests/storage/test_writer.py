@@ -304,7 +304,7 @@ def test_a_locked_database_is_tried_again_and_nothing_is_lost(
     assert (writer.stats.written, writer.stats.lost) == (20, 0)
     assert writer.close()
     other.close()
-    assert [record.levelname for record in caplog.records if record.name == "aitap.storage.writer"] == ["ERROR"] * 2
+    assert [record.levelname for record in caplog.records if record.name == "aitap.storage.trouble"] == ["ERROR"] * 2
 
 
 @pytest.mark.sqlite

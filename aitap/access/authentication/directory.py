@@ -22,6 +22,7 @@ import peewee
 
 from aitap.storage.database import AwayError, StorageError, open_database
 from aitap.storage.directory import directory_version, read_directory
+from aitap.storage.homes import home_of_database
 from aitap.storage.users import ensure_user
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ class Directory:
             try:
                 if database is None:
                     database = open_database(self._url)
+                home_of_database(database).make_sure(database)
                 if directory_version(database) != self._version:
                     snapshot = read_directory(database)
                     self._version = snapshot.version
@@ -242,6 +244,7 @@ class Directory:
                     away = True
                     logger.warning("aitap: users and keys are as they were, the database is away: %s", error)
                 database = self._dropped(database)
+                self._version = None  # it may be another when it is back
             if waiting or snapshot is not None:
                 self._on_loop(functools.partial(self._asked, waiting, snapshot))
             # Nobody who waits to be let in waits for these.

@@ -26,11 +26,13 @@ with contextlib.suppress(ImportError):  # recording needs POSIX, looking at reco
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SUFFIX", "Folder", "Left", "adoptable", "left_behind", "make_folder"]
+__all__ = ["SUFFIX", "Elsewhere", "Folder", "Left", "adoptable", "left_behind", "left_elsewhere", "make_folder"]
 
 SUFFIX = ".spool"
 _LOCK, _LEDGER = "lock", "ledger"
 _NEW = ".new-"
+_NOTE = ".database"
+"""Says which database a folder of folders is for."""
 
 
 class Folder:
@@ -47,8 +49,29 @@ class Folder:
         return self.path / _LEDGER
 
     def segments(self) -> list[Path]:
-        """The segments in it, oldest first."""
-        return sorted(self.path.glob(f"*{SUFFIX}"))
+        """The segments in it, oldest first. Raises ``OSError`` where that cannot be told."""
+        return _segments(self.path)
+
+    def hold(self) -> None:
+        """See to it that it is there and locked: who removed it while it is in use shall not cost what comes.
+
+        Raises ``OSError`` where it cannot be made anew.
+        """
+        if not self.path.is_dir():
+            lock: int | None = _made(self.path)
+        elif self._locks():
+            return
+        else:
+            lock = _locked(self.path)
+        if lock is not None:  # else another process of ours has it
+            self.release()
+            self.lock = lock
+
+    def _locks(self) -> bool:
+        try:
+            return self.lock >= 0 and os.path.samestat(os.fstat(self.lock), (self.path / _LOCK).stat())
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """Have it gone, with what is in it."""
@@ -72,18 +95,25 @@ class Left(msgspec.Struct, frozen=True):
     segments: int
 
 
+class Elsewhere(msgspec.Struct, frozen=True):
+    """What waits for another database."""
+
+    place: Path
+    database: str
+    """Its name, without a password; empty where it is not known."""
+    bytes: int
+
+
 def make_folder(root: Path, database_url: str) -> Folder:
     """A folder of one's own under ``root``, locked. Raises ``OSError`` where it cannot be made."""
     place = _place(root, database_url)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = new_id()
-    path = place / f"{_NEW}{name}"
-    path.mkdir(mode=0o700)
-    lock = _locked(path)
-    if lock is None:
-        raise OSError(f"cannot lock {path}")
-    # Nobody takes it for a dead proxy's before it is locked.
-    return Folder(path.rename(place / name), lock)
+    path = place / new_id()
+    folder = Folder(path, _made(path))
+    with contextlib.suppress(OSError):  # for people alone
+        note = os.open(place / _NOTE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(note, "w", encoding="utf-8") as file:  # noqa: PTH123 - readable for its owner alone
+            file.write(_name(database_url))
+    return folder
 
 
 def adoptable(root: Path, database_url: str) -> Iterator[Folder]:
@@ -98,7 +128,7 @@ def left_behind(root: Path, database_url: str) -> list[Left]:
     """What waits in spools for this database, oldest first. Raises ``OSError`` where that cannot be looked at."""
     found = []
     for path in _runs(root, database_url):
-        sizes = [segment.stat().st_size for segment in path.glob(f"*{SUFFIX}") if segment.exists()]
+        sizes = list(_sizes(path))
         if sizes:
             lock = _locked(path)
             found.append(Left(path, lock is None, sum(sizes), len(sizes)))
@@ -107,18 +137,69 @@ def left_behind(root: Path, database_url: str) -> list[Left]:
     return found
 
 
+def left_elsewhere(root: Path, database_url: str) -> list[Elsewhere]:
+    """What dead proxies left for other databases. Raises ``OSError`` where that cannot be looked at."""
+    found = []
+    for place in _runs_in(root):
+        if place == _place(root, database_url):
+            continue
+        size = 0
+        for path in _runs_in(place):
+            if (held := sum(_sizes(path))) and (lock := _locked(path)) is not None:
+                os.close(lock)
+                size += held
+        if size:
+            note = place / _NOTE
+            found.append(Elsewhere(place, note.read_text("utf-8") if note.exists() else "", size))
+    return found
+
+
 def _place(root: Path, database_url: str) -> Path:
+    return root / hashlib.blake2b(_name(database_url).encode(), digest_size=8).hexdigest()
+
+
+def _name(database_url: str) -> str:
+    """Without a password, and the same from whatever folder."""
     scheme, _, path = database_url.partition(":///")
-    # Without a password, and the same from whatever folder.
-    name = f"sqlite:///{Path(path).absolute()}" if scheme == "sqlite" else shown(database_url)
-    return root / hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"sqlite:///{Path(path).absolute()}" if scheme == "sqlite" else shown(database_url)
 
 
 def _runs(root: Path, database_url: str) -> list[Path]:
+    return _runs_in(_place(root, database_url))
+
+
+def _runs_in(place: Path) -> list[Path]:
     try:
-        return sorted(path for path in _place(root, database_url).iterdir() if not path.name.startswith("."))
-    except FileNotFoundError:
+        return sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _made(path: Path) -> int:
+    """Make a folder; its lock."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f"{_NEW}{new_id()}")
+    new.mkdir(mode=0o700)
+    lock = _locked(new)
+    if lock is None:
+        raise OSError(f"cannot lock {new}")
+    # Nobody takes it for a dead proxy's before it is locked.
+    new.rename(path)
+    return lock
+
+
+def _segments(path: Path) -> list[Path]:
+    # No glob: it takes what it cannot read for empty.
+    try:
+        return sorted(found for found in path.iterdir() if found.suffix == SUFFIX and found.stem.isdecimal())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    for segment in _segments(path):
+        with contextlib.suppress(FileNotFoundError):  # stored this moment
+            yield segment.stat().st_size
 
 
 def _locked(path: Path) -> int | None:

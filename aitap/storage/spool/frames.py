@@ -12,6 +12,7 @@ head that is sound.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -24,11 +25,12 @@ from aitap.storage.statements import as_unicode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["MAGIC", "Damage", "Frame", "pack", "packed", "unpack"]
+__all__ = ["MAGIC", "Damage", "Frame", "is_newer", "pack", "packed", "unpack"]
 
 MAGIC = b"aitap spool 2\n"
 
 _MAGICS = (MAGIC, b"aitap spool 1\n")
+_VERSION = re.compile(rb"aitap spool (\d{1,6})\n")
 _MARKER, _MARKER_1 = 0xA17A9F0C, 0xA17A9F0B
 _HEAD, _HEAD_1 = struct.Struct(">IIIIII"), struct.Struct(">IIIII")
 _START = _MARKER.to_bytes(4)[:3]
@@ -59,6 +61,12 @@ class _Head(msgspec.Struct, frozen=True):
     """Of the head itself."""
     before: int | None
     """Records in the segment before this frame, where it says so."""
+
+
+def is_newer(start: bytes) -> bool:
+    """Whether a segment that starts so has a form that only a later version reads."""
+    found = _VERSION.match(start)
+    return found is not None and found[0] not in _MAGICS
 
 
 def packed(record: Interception) -> bytes:

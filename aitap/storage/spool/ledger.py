@@ -7,17 +7,20 @@ proxy, its recorder or the next proxy, reads from them how many exchanges nobody
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Ledger"]
+__all__ = ["PROXYS", "RECORDERS", "Ledger"]
 
 _BEGUN, _RECEIVED, _OPENED, _SAFE, _SEGMENT, _KEPT = range(6)
 _SIZE = 4096
+PROXYS, RECORDERS = (_BEGUN,), (_RECEIVED, _OPENED, _SAFE, _SEGMENT, _KEPT)
 
 
 class Ledger:
@@ -27,12 +30,16 @@ class Ledger:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._file = (0, 0)
         if path is None:
             self._map = mmap.mmap(-1, _SIZE)
         else:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                if os.fstat(file).st_size < _SIZE:
+                status = os.fstat(file)
+                self._file = status.st_dev, status.st_ino
+                if status.st_size < _SIZE:
                     # Written, not only made longer: a page that the disk has no room for would kill who writes to it.
                     os.pwrite(file, bytes(_SIZE), 0)
                 self._map = mmap.mmap(file, _SIZE)
@@ -104,6 +111,29 @@ class Ledger:
         self._numbers[_RECEIVED] = max(0, self._numbers[_BEGUN] - but)
         self._numbers[_SAFE] = self._numbers[_OPENED]
         return lost
+
+    def restore(self, own: Iterable[int]) -> None:
+        """Have its file there again where somebody removed it. Raises ``OSError``.
+
+        Each of the two processes does so, and says which numbers are its ``own``, :data:`PROXYS` or :data:`RECORDERS`:
+        who comes first writes all, and who comes second its own to what the first has made.
+        """
+        if self._path is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            found = self._path.stat()
+            if (found.st_dev, found.st_ino) == self._file:
+                return
+            if found.st_size < _SIZE:
+                return  # it is being made
+        first = not self._path.exists()
+        again, before = Ledger(self._path), self._numbers
+        for number in range(_KEPT + 1) if first else own:
+            again._numbers[number] = before[number]
+        # Another thread may be about to write to the old one, which therefore stays, and once more to the new one.
+        self._map, self._numbers, self._file = again._map, again._numbers, again._file
+        for number in {_BEGUN, _RECEIVED, _OPENED, _SAFE}.intersection(own):
+            self._numbers[number] = max(self._numbers[number], before[number])
 
     def close(self) -> None:
         """Give the memory back; the numbers stay in the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import msgspec
 
 from aitap.storage.losses import KILLED
 from aitap.storage.spool.folders import Folder, adoptable
-from aitap.storage.spool.ledger import Ledger
+from aitap.storage.spool.ledger import RECORDERS, Ledger
 from aitap.storage.spool.segments import Spool
 
 if TYPE_CHECKING:
@@ -41,9 +42,21 @@ class OpenSpool:
         if settings is not None:
             # The lock is held by a descriptor that was passed on to us, and is let go when we and the proxy are gone.
             folder = Folder(Path(settings.folder), -1)
+            try:
+                folder.hold()
+                self.ledger = Ledger(folder.ledger)
+            except OSError as error:
+                # Somebody removed it, or its disk takes no writes; the spool tries again when it is needed.
+                log.error("the spool %s cannot be used now: %s", folder.path, error.strerror or error)  # noqa: TRY400
             self.spool = Spool(folder, limit=settings.limit, sync=settings.sync)
-            self.ledger = Ledger(folder.ledger)
             self.spool.on_kept = self.ledger.kept
+
+    def hold(self) -> None:
+        """See to it, now and then, that folder and ledger are there, whoever removed them."""
+        if self.spool is not None:
+            with contextlib.suppress(OSError):  # told when it is needed
+                self.spool.hold()
+                self.ledger.restore(RECORDERS)
 
     def adopt(self) -> dict[str, int]:
         """Take over what dead proxies left; how many records each reason cost them."""

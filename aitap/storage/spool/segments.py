@@ -7,9 +7,8 @@ stores it once. ``append`` may be called from any thread; who reads is one threa
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import logging
-import os
 import threading
 from collections import deque
 from pathlib import Path
@@ -20,8 +19,9 @@ import msgspec
 from aitap.record import Interception
 from aitap.storage.losses import FAILED, FULL
 from aitap.storage.spool.folders import SUFFIX, Folder
-from aitap.storage.spool.frames import MAGIC, Damage, Frame, pack, packed, unpack
+from aitap.storage.spool.frames import MAGIC, Damage, Frame, is_newer, pack, packed, unpack
 from aitap.storage.spool.ledger import Ledger
+from aitap.storage.spool.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,8 @@ _SEGMENT = 4 << 20
 _FRAME = 1 << 20
 _MOST_IN_FRAME = 1000
 _AT_ONCE = 1000
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
+"""Why a segment cannot be read now that is none the worse for it."""
 
 
 class Taken(msgspec.Struct):
@@ -71,22 +73,27 @@ class Spool:
         """Of every segment, oldest first."""
         self._inherited: set[Path] = set()
         self._adopted: dict[Path, Folder] = {}
-        self._file = -1
-        self._segment = folder.path
-        """What is appended to, where a file is open."""
-        self._contents: set[str] = set()
+        self._tail: Tail | None = None
+        """What is appended to."""
         self._reading: deque[list[Interception]] = deque()
         self._being_read = folder.path
         self._number = 0
-        self._kept = 0
-        """Records in the segment that is appended to."""
         self._totals: dict[Path, int] = {}
-        """How many records a dead process kept in a segment, where its ledger says so."""
+        """How many records were kept in a segment; in a dead process's, where its ledger says so."""
+        self._removed: dict[Path, bytes] = {}
+        """What was in a segment that somebody else removed while it was open."""
+        self._left: set[Path] = set()
+        """Folders that cannot be taken over, which was told."""
         self.on_kept: Callable[[int, int], None] = lambda segment, records: None  # noqa: ARG005
         """Called with the number of the newest segment and how many records it has by now."""
         self.damaged = 0
         """Records that could not be read; each was told in the log."""
         self._take_over(folder)
+
+    @property
+    def place(self) -> Path:
+        """Its folder."""
+        return self._folder.path
 
     @property
     def size(self) -> int:
@@ -103,21 +110,35 @@ class Spool:
         """Whether anything of a dead process waits."""
         return bool(self._inherited)
 
-    def adopt(self, folder: Folder) -> None:
-        """Take over what a dead proxy left; it comes before what this one has."""
+    def hold(self) -> None:
+        """Have its folder there, as :meth:`Folder.hold` does. Raises ``OSError``."""
         with self._lock:
-            own = dict(self._sizes)
-            self._sizes.clear()
-            self._take_over(folder)
-            if self._sizes:
-                self._adopted[folder.path] = folder
-            else:
-                folder.remove()
+            self._folder.hold()
+
+    def adopt(self, folder: Folder) -> None:
+        """Take over what a dead proxy left; it comes before what this one has. What cannot be read is left alone."""
+        with self._lock:
+            own, self._sizes = self._sizes, {}
+            try:
+                if why := _unreadable(folder):
+                    raise OSError(why)  # noqa: TRY301
+                self._take_over(folder)
+                if self._sizes:
+                    self._adopted[folder.path] = folder
+                else:
+                    folder.remove()
+            except OSError as error:
+                self._sizes.clear()
+                folder.release()
+                if folder.path not in self._left:
+                    self._left.add(folder.path)
+                    log.warning("what waits in %s stays there: %s", folder.path, error.strerror or error)
             self._sizes.update(own)
 
     def _take_over(self, folder: Folder) -> None:
         for segment in folder.segments():
             self._sizes[segment] = segment.stat().st_size
+        for segment in self._sizes:
             self._inherited.add(segment)
             self._totals[segment] = _records_in(folder, segment)
             if folder is self._folder:
@@ -129,27 +150,40 @@ class Spool:
         """Keep these, as far as they can be kept. On disk, if that is the policy, by the time this returns."""
         taken = Taken()
         with self._lock:
-            start = 0
-            while start < len(records):
-                frame, end, refused, contents = self._packed(records, start)
-                taken.refused |= refused
-                if frame and not self._write(frame, end - start - len(refused), taken):
-                    break
-                self._contents |= contents
-                start = taken.count = end
-            if self._sync and self._file >= 0 and start:
+            try:
+                self._keep(records, taken)
+            except OSError as error:
+                taken.reason, taken.error = FAILED, error.strerror or str(error)
+                if self._tail is not None and self._tail.broken:
+                    self._seal()
+            if self._tail is not None and taken.count:
                 try:
-                    os.fsync(self._file)
+                    self._tail.flush()
                 except OSError as error:
                     # What of it is on disk nobody knows; it is kept in memory too, and may come twice.
                     self._seal()
                     taken.count, taken.reason, taken.error = 0, FAILED, error.strerror or str(error)
         return taken
 
+    def _keep(self, records: Sequence[Interception], taken: Taken) -> None:
+        if self._tail is not None and self._tail.is_gone:
+            self._rescue(self._tail)
+        start = 0
+        while start < len(records):
+            frame, end, refused, contents = self._packed(records, start)
+            taken.refused |= refused
+            if frame:
+                if self.size + len(frame) + len(MAGIC) > self.limit:
+                    taken.reason, taken.error = FULL, f"the spool has reached its bound of {self.limit:,} bytes"
+                    return
+                self._write(frame, end - start - len(refused), contents)
+            start = taken.count = end
+
     def _packed(self, records: Sequence[Interception], start: int) -> tuple[bytes, int, set[str], set[str]]:
         """A frame of some records from this one on: its bytes, where it ends, who is refused, whose contents are in."""
-        if self._file >= 0 and self._sizes[self._segment] >= _SEGMENT:
+        if self._tail is not None and self._tail.size >= _SEGMENT:
             self._seal()
+        kept_before, there = (self._tail.kept, self._tail.contents) if self._tail is not None else (0, set[str]())
         parts: list[bytes] = []
         refused: set[str] = set()
         contents: set[str] = set()
@@ -159,7 +193,7 @@ class Spool:
             end += 1
             if record.contents:
                 # A conversation is sent whole each time; one copy of each message in a segment will do.
-                new = [m for m in record.contents if m.digest not in self._contents and m.digest not in contents]
+                new = [m for m in record.contents if m.digest not in there and m.digest not in contents]
                 contents.update(message.digest for message in new)
                 record = msgspec.structs.replace(record, contents=new)
             try:
@@ -169,67 +203,56 @@ class Spool:
                 log.error("interception %s cannot be stored and is lost: %s", record.id, error)  # noqa: TRY400
             else:
                 size += len(parts[-1])
-        before = self._kept if self._file >= 0 else 0
-        return pack(parts, before) if parts else b"", end, refused, contents
+        return pack(parts, kept_before) if parts else b"", end, refused, contents
 
-    def _write(self, frame: bytes, count: int, taken: Taken) -> bool:
-        """Append one frame of so many records, whole or not at all."""
-        if self.size + len(frame) + len(MAGIC) > self.limit:
-            taken.reason, taken.error = FULL, f"the spool has reached its bound of {self.limit:,} bytes"
-            return False
-        try:
-            if self._file < 0:
-                self._begin()
-        except OSError as error:
-            self._seal()
-            taken.reason, taken.error = FAILED, error.strerror or str(error)
-            return False
-        path = self._segment
-        size = self._sizes[path]
-        try:
-            _write_all(self._file, frame)
-        except OSError as error:
-            taken.reason, taken.error = FAILED, error.strerror or str(error)
-            try:
-                os.ftruncate(self._file, size)
-                os.lseek(self._file, size, os.SEEK_SET)
-            except OSError:
-                self._seal()  # what stands there is half a frame, which readers skip
-            return False
-        self._sizes[path] = size + len(frame)
-        self._kept += count
-        self.on_kept(self._number, self._kept)
-        return True
+    def _write(self, frame: bytes, count: int, contents: set[str]) -> None:
+        """Append one frame of so many records, whole or not at all. Raises ``OSError``."""
+        tail = self._tail = self._tail or self._begun()
+        tail.append(frame, count)
+        tail.contents |= contents
+        self._note(tail)
 
-    def _begin(self) -> None:
+    def _begun(self) -> Tail:
+        self._folder.hold()
         self._number += 1
-        path = self._folder.path / f"{self._number:08d}{SUFFIX}"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._segment = path
-        self._kept = 0
-        self._sizes[path] = 0
-        self._contents = set()
-        _write_all(self._file, MAGIC)
-        self._sizes[path] = len(MAGIC)
-        if self._sync:
-            folder = os.open(self._folder.path, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        return Tail(self._folder.path / f"{self._number:08d}{SUFFIX}", sync=self._sync)
+
+    def _note(self, tail: Tail) -> None:
+        self._sizes[tail.path] = tail.size
+        self._totals[tail.path] = tail.kept
+        self.on_kept(self._number, tail.kept)
+
+    def _rescue(self, tail: Tail) -> None:
+        """Have what is in a removed segment in a new one. Raises ``OSError``: then all is as it was."""
+        new = self._begun()
+        try:
+            new.append(tail.data()[len(MAGIC) :], tail.kept)
+        except OSError:
+            new.discard()
+            raise
+        new.contents = tail.contents
+        tail.close()
+        self._forget(tail.path)
+        self._tail = new
+        self._note(new)
+        log.error("%s was removed while it was in use: what was in it is in %s", tail.path, new.path)
 
     def _seal(self) -> None:
         """Append to another segment from now on."""
-        if self._file >= 0:
-            if self._sync:
-                with contextlib.suppress(OSError):
-                    os.fsync(self._file)
-            os.close(self._file)
-            if self._sizes[self._segment] <= len(MAGIC):
-                del self._sizes[self._segment]
-                self._segment.unlink(missing_ok=True)
-        self._file = -1
-        self._contents = set()
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            if tail.is_gone:
+                self._removed[tail.path] = tail.data()
+            if tail.kept:
+                tail.close()
+            else:
+                tail.discard()
+                self._forget(tail.path)
+
+    def _forget(self, segment: Path) -> None:
+        self._sizes.pop(segment, None)
+        self._totals.pop(segment, None)
+        self._inherited.discard(segment)
 
     # Reading
 
@@ -240,7 +263,7 @@ class Spool:
                 segment = next(iter(self._sizes), None)
                 if segment is None:
                     return None
-                if self._file >= 0 and segment == self._segment:
+                if self._tail is not None and segment == self._tail.path:
                     self._seal()
                 if segment in self._sizes:
                     self._being_read = segment
@@ -256,8 +279,11 @@ class Spool:
 
     def _read(self, segment: Path) -> None:
         try:
-            found = list(unpack(segment.read_bytes(), self._totals.get(segment, 0)))
+            data = self._removed.pop(segment, b"") or segment.read_bytes()
+            found = list(unpack(data, self._totals.get(segment, 0)))
         except OSError as error:
+            if error.errno in _PASSING:
+                raise
             lost = self._totals.get(segment) or 1
             found = [Damage(self._sizes[segment], lost, error.strerror or str(error))]
         for part in found:
@@ -279,10 +305,15 @@ class Spool:
                 self._drop(batch.segment)
 
     def _drop(self, segment: Path) -> None:
-        self._sizes.pop(segment, None)
-        self._inherited.discard(segment)
-        self._totals.pop(segment, None)
-        segment.unlink(missing_ok=True)
+        self._forget(segment)
+        try:
+            segment.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            # A folder that is adopted stays so, or it would be taken over again and again.
+            log.warning("%s is stored, but cannot be removed: %s; do that by hand", segment, error.strerror)
+            return
         folder = self._adopted.get(segment.parent)
         if folder is not None and not any(path.parent == segment.parent for path in self._sizes):
             del self._adopted[segment.parent]
@@ -297,6 +328,15 @@ class Spool:
             self._adopted.clear()
 
 
+def _unreadable(folder: Folder) -> str:
+    """Why this version must not touch it, in a line; empty where it may. Raises ``OSError``."""
+    for segment in folder.segments():
+        with segment.open("rb") as file:
+            if is_newer(file.read(len(MAGIC) + 6)):
+                return "a newer aitap wrote it; have that one run, or do `aitap db replay`"
+    return ""
+
+
 def _records_in(folder: Folder, segment: Path) -> int:
     if not folder.ledger.exists():
         return 0
@@ -308,9 +348,3 @@ def _records_in(folder: Folder, segment: Path) -> int:
         return ledger.records_in(int(segment.stem))
     finally:
         ledger.close()
-
-
-def _write_all(file: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(file, left) :]

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aitap.storage.spool.folders import adoptable, left_behind, make_folder
-from aitap.storage.spool.ledger import Ledger
+from aitap.storage.spool.folders import adoptable, left_behind, left_elsewhere, make_folder
+from aitap.storage.spool.ledger import PROXYS, RECORDERS, Ledger
 from aitap.storage.spool.own import take_over
 from aitap.storage.spool.segments import Spool
 from tests.storage.making import interception
@@ -84,3 +84,37 @@ def test_a_ledger_says_what_dies_with_a_recorder_but_not_what_waits_for_the_next
     assert ledger.settle(but=1) == 2
     assert (ledger.unsent, ledger.unsafe) == (1, 0)
     assert Ledger(tmp_path / "ledger").received_so_far == 9
+
+
+def test_what_waits_for_a_database_of_another_name_is_told_with_that_name(tmp_path: Path) -> None:
+    leave(tmp_path, "postgresql://ann:s3cret@old/aitap")
+    leave(tmp_path)
+    [other] = left_elsewhere(tmp_path, URL)
+    assert (other.database, other.bytes > 100) == ("postgresql://ann@old/aitap", True)
+    assert left_elsewhere(tmp_path, "postgresql://ann@old/aitap")[0].database == URL
+
+
+def test_a_root_that_is_a_file_has_nothing_in_it(tmp_path: Path) -> None:
+    root = tmp_path / "spool"
+    root.write_text("somebody's")
+    assert list(adoptable(root, URL)) == []
+    assert left_behind(root, URL) == []
+
+
+def test_what_a_ledger_says_outlives_its_file(tmp_path: Path) -> None:
+    """Whichever of the two processes misses it first."""
+    for first, second in ((PROXYS, RECORDERS), (RECORDERS, PROXYS)):
+        file = tmp_path / f"ledger{first[0]}"
+        ledgers = {PROXYS: Ledger(file), RECORDERS: Ledger(file)}
+        ledgers[PROXYS].begun(9)
+        ledgers[RECORDERS].opened(5)
+        file.unlink()
+        ledgers[first].restore(first)
+        ledgers[PROXYS].begun(10)
+        ledgers[RECORDERS].opened(6)
+        ledgers[second].restore(second)
+        found = Ledger(file)
+        assert (found.begun_so_far, found.opened_so_far) == (10, 6)
+        ledgers[PROXYS].begun(11)
+        ledgers[RECORDERS].safe(2)
+        assert (found.begun_so_far, found.unsafe) == (11, 4)

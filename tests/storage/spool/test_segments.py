@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from aitap.record import StoredMessage, message_digest
 from aitap.storage.losses import FAILED, FULL
 from aitap.storage.spool import segments
-from aitap.storage.spool.folders import Folder, make_folder
+from aitap.storage.spool.folders import Folder, left_behind, make_folder
+from aitap.storage.spool.own import take_over
 from aitap.storage.spool.segments import Spool
 from tests.storage.making import T0, interception, prompt
 from tests.storage.spool.making import URL, drained, spool_in
@@ -161,3 +164,92 @@ def test_a_message_is_kept_once_a_segment(tmp_path: Path) -> None:
     batch = spool.oldest()
     assert batch is not None
     assert [len(record.contents) for record in batch.records] == [1] + [0] * 9
+
+
+def test_a_spool_that_is_removed_while_it_is_in_use_keeps_what_it_has_open_and_is_made_anew(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    records = [interception(T0 + number) for number in range(3)]
+    spool.append(records[:1])
+    shutil.rmtree(tmp_path)
+    assert spool.append(records[1:2]).count == 1
+    assert left_behind(tmp_path, URL)[0].live, "and locked: no other takes it for a dead one's"
+    shutil.rmtree(tmp_path)
+    assert drained(spool) == [record.id for record in records[:2]]
+    assert spool.append(records[2:]).count == 1
+    assert drained(spool) == [records[2].id]
+    assert spool.damaged == 0
+
+
+def test_what_goes_with_a_segment_that_somebody_removed_is_counted_to_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(segments, "_SEGMENT", 5_000)
+    spool = spool_in(tmp_path)
+    for number in range(40):
+        spool.append([interception(T0 + number)])
+    shutil.rmtree(tmp_path)
+    kept = drained(spool)
+    assert 0 < len(kept) < 10
+    assert spool.damaged == 40 - len(kept)
+    assert "No such file" in caplog.text
+
+
+def test_a_segment_that_cannot_be_read_now_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is none the worse for there being no file descriptors."""
+    spool = spool_in(tmp_path)
+    record = interception(T0)
+    spool.append([record])
+
+    def exhausted(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", exhausted)
+        with pytest.raises(OSError, match="Too many open files"):
+            spool.oldest()
+    assert drained(spool) == [record.id]
+    assert spool.damaged == 0
+
+
+def test_a_segment_that_cannot_be_removed_is_stored_once_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its disk takes no writes any more."""
+    left = spool_in(tmp_path)
+    left.append([interception(T0)])
+    left.close()
+    left._folder.release()
+    spool = spool_in(tmp_path)
+    own = interception(T0 + 1)
+    spool.append([own])
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    take_over(tmp_path, URL, spool.adopt)
+    assert len(drained(spool)) == 2
+    assert spool.empty
+    assert "is stored, but cannot be removed: Read-only file system" in caplog.text
+    take_over(tmp_path, URL, spool.adopt)
+    assert spool.empty, "or it would be stored again and again"
+    spool.close()
+
+
+def test_what_a_newer_version_wrote_is_left_to_it_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = spool_in(tmp_path)
+    left.append([interception(T0)])
+    left.close()
+    [segment] = left._folder.segments()
+    newer = segment.read_bytes().replace(b"aitap spool 2", b"aitap spool 3")
+    segment.write_bytes(newer)
+    left._folder.release()
+    spool = spool_in(tmp_path)
+    for _ in range(2):
+        take_over(tmp_path, URL, spool.adopt)
+        assert spool.empty
+    assert segment.read_bytes() == newer
+    assert caplog.text.count("a newer aitap wrote it") == 1
+    assert not left_behind(tmp_path, URL)[0].live, "whoever is newer may take it"
