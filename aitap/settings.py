@@ -19,12 +19,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aitap.access.authentication.address_table import AddressError, AddressRow, address_rows
-from aitap.access.policy.policy_rows import PolicyRow, PolicyRowError, own_rules
-from aitap.capture.provider_rows import ProviderRow, ProviderRowError, own_rows
-from aitap.prices.own_prices import OwnPrice, OwnPriceError, own_prices
-from aitap.redaction.rows import OwnRule, OwnRuleError, choice
-from aitap.redaction.rows import own_rules as own_redactions
+from aitap.redaction.rows import choice
+from aitap.setting_tables import TABLES, TableError, taken_from
 from aitap.setting_values import (
     address,
     boolean,
@@ -44,7 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
+    from aitap.access.authentication.address_table import AddressRow
+    from aitap.access.policy.policy_rows import PolicyRow
+    from aitap.capture.provider_rows import ProviderRow
+    from aitap.prices.own_prices import OwnPrice
     from aitap.record import CaptureMode
+    from aitap.redaction.rows import OwnRule
 
 __all__ = [
     "METRICS_LINE",
@@ -275,9 +276,6 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
-_TABLES = ("provider", "rule", "address", "price", "redaction")
-
-
 def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """The texts of the file, and what its tables make of fields."""
     try:
@@ -285,24 +283,15 @@ def _from_file(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from None
     try:
-        providers = own_rows(table.pop("provider", []))
-        rules = own_rules(table.pop("rule", []), providers)
-        addresses = address_rows(table.pop("address", []))
-        prices = own_prices(table.pop("price", []))
-        redactions = own_redactions(table.pop("redaction", []))
-    except (ProviderRowError, PolicyRowError, AddressError, OwnPriceError, OwnRuleError) as error:
+        tables = taken_from(table)
+    except TableError as error:
         raise SettingsError(f"{path}: {error}") from None
-    if isinstance(table.get("policy"), list):
-        raise SettingsError(f"{path}: write the rules as [[rule]]; policy is off, warn or enforce")
-    if isinstance(table.get("redact"), list):
-        raise SettingsError(f"{path}: write the rules as [[redaction]]; redact is off, secrets, personal or all")
     for name in table:
         if name not in SETTINGS:
-            near = _nearest(name, (*SETTINGS, *_TABLES))
+            near = _nearest(name, (*SETTINGS, *TABLES))
             raise SettingsError(f"{path}: unknown setting {name!r}, did you mean {near!r}?")
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}
-    tables = {"providers": providers, "rules": rules, "addresses": addresses, "prices": prices}
-    return texts, {**tables, "redactions": redactions}
+    return texts, tables
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aitap.capture.recording import Environment, Recording
+    from aitap.capture.environment import Environment
+    from aitap.capture.recording import Recording
     from aitap.record import Interception
 
 __all__ = ["Pipeline", "Sink", "Source"]

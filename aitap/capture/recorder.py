@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.accounts import Accounts
+from aitap.capture.environment import Environment
 from aitap.capture.exchange import Exchange
 from aitap.capture.fetched import Fetched
 from aitap.capture.frames import Frames
 from aitap.capture.headers import Headers
 from aitap.capture.own_ids import id_of
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.relay import (
     AGAIN,
     BEGIN,

@@ -13,37 +13,26 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aitap.capture.background import Told
 from aitap.capture.children import LONGEST_WORD, add_children
-from aitap.capture.clients import Client, Clients
-from aitap.capture.contents import Contents
 from aitap.capture.credentials import credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
 from aitap.capture.facts import Message, RequestFacts, ResponseFacts
-from aitap.capture.history import Asked, conversation_digests, gone_on_with
+from aitap.capture.history import conversation_digests, gone_on_with
 from aitap.capture.outcome import Ending, judge
 from aitap.capture.own_ids import prompt_id_of
 from aitap.capture.prompts import find_prompt
 from aitap.capture.response import MessageBody, ResponseBody
-from aitap.capture.retries import Retries
 from aitap.capture.routes import LONGEST_NAME, Route
 from aitap.capture.texts import Texts
 from aitap.capture.their_ids import kept_id, request_id_of
 from aitap.capture.wire.coding import CodingError, decode_all
-from aitap.record import (
-    CaptureMode,
-    Interception,
-    Lineage,
-    ToolResult,
-    UserPrompt,
-    Wire,
-    new_id,
-)
+from aitap.record import Interception, Lineage, ToolResult, UserPrompt, Wire
 
 if TYPE_CHECKING:
-    from aitap.redaction.redactor import Redactor
+    from aitap.capture.clients import Client
+    from aitap.capture.environment import Environment
 
-__all__ = ["Environment", "Recording", "RequestHead"]
+__all__ = ["Recording", "RequestHead"]
 
 Headers = Mapping[str, str]
 
@@ -68,24 +57,6 @@ class RequestHead(msgspec.Struct, frozen=True):
     api_key_id: str | None = None
     record_id: str = ""
     """The id of what is recorded; empty where the environment is to give one."""
-
-
-class Environment:
-    """What all recordings of a process share."""
-
-    def __init__(self, initiator_id: str, capture: CaptureMode, redactor: Redactor | None = None) -> None:
-        self.initiator_id = initiator_id
-        self.capture: CaptureMode = capture
-        self.redactor = redactor
-        self.clients = Clients()
-        self.retries = Retries()
-        self.asked = Asked()
-        self.told = Told()
-        self.contents = Contents(redactor=redactor)
-
-    def id_for(self, started_at: float) -> str:  # noqa: ARG002 - saved traffic has ids that depend on it
-        """The id of a recording that begins."""
-        return new_id()
 
 
 class Recording:

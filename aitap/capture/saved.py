@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from aitap.capture.environment import Environment
 from aitap.capture.exchange import Exchange
 from aitap.capture.fetched import Fetched
 from aitap.capture.headers import Headers
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.sockets import socket_type
 from aitap.record import CaptureMode, Interception, derived_id
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 from zlib import crc32
 
-from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.environment import Environment
+from aitap.capture.recording import Recording, RequestHead
 from aitap.capture.retries import Retries
 from aitap.capture.routes import Router
 from aitap.record import Interception

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aitap.capture.dialects.google_answer import AnswerDecoder
+from aitap.capture.environment import Environment
 from aitap.capture.facts import ResponseFacts
-from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.recording import Recording, RequestHead
 from aitap.capture.response import ResponseBody
 from aitap.capture.routes import Router
 from aitap.record import Interception

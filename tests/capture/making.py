@@ -12,8 +12,9 @@ import msgspec
 from hypothesis import strategies as st
 
 from aitap.capture.dialects import DIALECTS
+from aitap.capture.environment import Environment
 from aitap.capture.facts import RequestFacts, ResponseFacts
-from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.recording import Recording, RequestHead
 from aitap.capture.response import ResponseBody
 from aitap.capture.retries import Retries
 from aitap.capture.routes import Route

@@ -19,8 +19,8 @@ from aitap.access.identity import local_user
 from aitap.capture import recorder as decoding
 from aitap.capture.accounts import Accounts
 from aitap.capture.addon import Recorder
+from aitap.capture.environment import Environment
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment
 from aitap.capture.relay import Relay
 from aitap.storage.database import open_database
 from aitap.storage.queries import Filter, list_interceptions

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from aitap.capture.environment import Environment
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.realtime_socket import RealtimeSocket
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.response_socket import Socket
 from aitap.capture.routes import Route
 from aitap.record import Interception

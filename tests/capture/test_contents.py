@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from aitap.capture import contents as module
 from aitap.capture.dialects import DIALECTS
+from aitap.capture.environment import Environment
 from aitap.capture.facts import Turn
-from aitap.capture.recording import Environment
 from aitap.record import Interception, StoredMessage, message_digest
 from tests.capture.dialogues import ANSWER, ARGUMENTS, DIALOGUES, QUESTION, RESULT, Dialogue
 from tests.capture.making import (

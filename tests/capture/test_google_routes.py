@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.environment import Environment
+from aitap.capture.recording import Recording, RequestHead
 from aitap.capture.routes import Router
 from tests.capture.google import (
     API,

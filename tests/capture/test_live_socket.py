@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aitap.capture.environment import Environment
 from aitap.capture.live_socket import LiveSocket
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.retries import Retries
 from aitap.capture.routes import Route, Router
 from aitap.capture.sockets import socket_type

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from aitap.capture.environment import Environment
 from aitap.capture.exchange import Exchange
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.routes import Route
 from tests.capture.making import CHAT, MESSAGES, Records, answers, cut, dump, sse, user
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitap.capture.environment import Environment
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.realtime_socket import RealtimeSocket
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.routes import Route
 from aitap.record import Interception
 from tests.capture.making import Records, dump

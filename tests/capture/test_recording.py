@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.environment import Environment
+from aitap.capture.recording import Recording, RequestHead
 from aitap.capture.routes import Route
 from aitap.record import ToolResult
 from tests.capture.exchanges import APIS, CODERS, CORE, ME, asked, blocking, ended

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitap.capture.environment import Environment
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.response_socket import Socket
 from aitap.capture.routes import Route
 from aitap.record import Interception

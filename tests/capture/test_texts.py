@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from aitap.capture.environment import Environment
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment
 from aitap.capture.texts import note_redacted
 from aitap.observe.log_lines import lines_of
 from aitap.observe.semconv import names

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitap.capture.recording import Environment, Recording, RequestHead
+from aitap.capture.environment import Environment
+from aitap.capture.recording import Recording, RequestHead
 from aitap.capture.routes import Route
 from aitap.capture.their_ids import LONGEST, kept_id
 from tests.capture.making import MESSAGES, RESPONSES, message_events, record, response_events, sse, user

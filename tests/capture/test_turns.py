@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitap.capture.recording import Environment
+from aitap.capture.environment import Environment
 from aitap.capture.turns import blob, encode, offered_tools, system_texts, text, tool_call
 from tests.capture.making import CHAT, MESSAGES, RESPONSES, record
 

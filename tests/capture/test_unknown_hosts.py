@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from aitap.capture.dialects import DIALECTS
+from aitap.capture.environment import Environment
 from aitap.capture.exchange import Exchange
 from aitap.capture.pipeline import Pipeline
 from aitap.capture.provider_rows import builtin_table, own_rows
-from aitap.capture.recording import Environment, RequestHead
+from aitap.capture.recording import RequestHead
 from aitap.capture.routes import Route, Router
 from aitap.record import Interception
 from tests.capture.making import CHAT, MESSAGES, RESPONSES, Records, dump, user

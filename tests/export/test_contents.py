@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aitap.access.identity import local_user
-from aitap.capture.recording import Environment
+from aitap.capture.environment import Environment
 from aitap.export import cli
 from aitap.record import Interception
 from aitap.storage.database import open_database

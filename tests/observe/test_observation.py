@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from aitap.capture.environment import Environment
 from aitap.capture.pipeline import Pipeline
-from aitap.capture.recording import Environment
 from aitap.observe import settings as observe
 from aitap.observe.observation import Observation
 from aitap.observe.settings import ObserveSettings, observe_settings
