@@ -54,7 +54,7 @@ class Answers:
 
         # Where a channel is lost, another is made, with a stub of its own.
         exporter._stub = made
-        if exporter._client is not None:
+        if getattr(exporter, "_client", None) is not None:
             exporter._client = made(exporter._channel)
 
     def _http(self, response: Any, *_: Any, **__: Any) -> None:
