@@ -28,9 +28,9 @@ EXAMPLES = [
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_every_example_is_answered(shared: Site, line: str, tmp_path: Path) -> None:
     words = shlex.split(line.replace("127.0.0.1:8088", f"127.0.0.1:{shared.port}"))
-    if "$AITAP_KEY" in line:
+    if "$KEY" in line:
         key = shared.user("documented")
-        words = [word.replace("$AITAP_KEY", key) for word in words]
+        words = [word.replace("$KEY", key) for word in words]
     done = subprocess.run([*words, "--fail", "--silent", "--noproxy", "*"], capture_output=True, check=True)
     assert msgspec.json.decode(done.stdout)
 
