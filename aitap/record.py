@@ -39,6 +39,7 @@ __all__ = [
     "derived_id",
     "message_digest",
     "new_id",
+    "tick_of",
 ]
 
 Outcome = Literal["in_flight", "completed", "failed", "cancelled", "interrupted"]
@@ -69,13 +70,18 @@ def new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def tick_of(at: float) -> int:
+    """The moment ``at`` (epoch seconds) as finely as an id tells it: in 4,096ths of a millisecond."""
+    return max(int(at * 4_096_000), 0)
+
+
 def derived_id(at: float, digest: bytes, order: int | None = None) -> str:
     """A version 8 UUID (RFC 9562, 5.8): the same for the same values, and sorted among those of :func:`new_id`.
 
     The moment ``at`` (epoch seconds) stands where version 7 has it, then 62 bits of ``digest``. With
     ``order``, ids of one millisecond sort by that instead of by what is finer.
     """
-    tick = max(int(at * 4_096_000), 0)
+    tick = tick_of(at)
     middle = tick & 0xFFF if order is None else min(order, 0xFFF)
     tail = int.from_bytes(digest[:8], "big") & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     text = f"{tick >> 12 & 0xFFFF_FFFF_FFFF:012x}8{middle:03x}{tail:016x}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from aitap.record import derived_id
+from aitap.record import derived_id, tick_of
 
 __all__ = ["answer_id_of", "id_of", "prompt_id_of"]
 
@@ -18,7 +18,7 @@ def id_of(run: bytes, number: int, at: float, order: int = 0) -> str:
 
     ``order`` counts those of one moment.
     """
-    digest = blake2b(b"%d %d %d" % (number, order, int(at * 4_096_000)), digest_size=8, key=run).digest()
+    digest = blake2b(b"%d %d %d" % (number, order, tick_of(at)), digest_size=8, key=run).digest()
     # Of version 7, as all that come from live traffic: what stands for its random bits is not less unique.
     text = derived_id(at, digest)
     return f"{text[:14]}7{text[15:]}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aitap.capture.recording import Recording
+from aitap.record import tick_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,9 +122,10 @@ class WebSocket:
         """A response is asked for; it is recorded from now on, ``headers`` being those that hold for it."""
         if len(self._open) >= MOST_OPEN:
             self.end(self._open[0], at)
-        order = self._last_begun[1] + 1 if self._last_begun[0] == at else 0
-        self._last_begun = (at, order)
-        own_id = self.own_id(at, order)
+        last, order = self._last_begun
+        # An id tells moments apart as finely as it has room for; what is not later than the last is of its moment.
+        self._last_begun = moment, order = (at, 0) if tick_of(at) > tick_of(last) else (last, order + 1)
+        own_id = self.own_id(moment, order)
         head = msgspec.structs.replace(self.head, headers=headers, started_at=started_at, record_id=own_id)
         recording = Recording(self._pipeline.environment, head)
         self._open.append(recording)
