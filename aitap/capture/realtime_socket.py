@@ -240,7 +240,7 @@ class RealtimeSocket(WebSocket):
         if len(self._turns) >= MOST_OPEN:
             self._finish(self._turns[0], at)
         committed = self._committed.pop(item_id, at)
-        recording = self.begin(self.head.headers, committed, committed)
+        recording = self.begin(self.head.headers, committed, committed, name=item_id)
         record = recording.record
         record.purpose = "auxiliary"
         record.metadata["purpose_reason"] = "transcription"

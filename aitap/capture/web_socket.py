@@ -6,6 +6,7 @@ is over, and a client that never waits for an answer does not fill memory.
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ __all__ = ["MOST_OPEN", "WebSocket"]
 
 MOST_OPEN = 64
 """So many responses may be open on a socket."""
+_NAMED = 1 << 32
+"""More than there are in one moment; the names are beyond."""
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -118,19 +121,28 @@ class WebSocket:
             self._head = self._make_head()
         return self._head
 
-    def begin(self, headers: Mapping[str, str], started_at: float, at: float) -> Recording:
-        """A response is asked for; it is recorded from now on, ``headers`` being those that hold for it."""
+    def begin(self, headers: Mapping[str, str], started_at: float, at: float, *, name: str = "") -> Recording:
+        """A response is asked for; it is recorded from now on, ``headers`` being those that hold for it.
+
+        What has a ``name`` on this socket, of the provider's, may begin at a moment long past.
+        """
         if len(self._open) >= MOST_OPEN:
             self.end(self._open[0], at)
-        last, order = self._last_begun
-        # An id tells moments apart as finely as it has room for; what is not later than the last is of its moment.
-        self._last_begun = moment, order = (at, 0) if tick_of(at) > tick_of(last) else (last, order + 1)
-        own_id = self.own_id(moment, order)
-        head = msgspec.structs.replace(self.head, headers=headers, started_at=started_at, record_id=own_id)
+        head = msgspec.structs.replace(
+            self.head, headers=headers, started_at=started_at, record_id=self._id_at(at, name)
+        )
         recording = Recording(self._pipeline.environment, head)
         self._open.append(recording)
         self._pipeline.opened(recording, self, at)
         return recording
+
+    def _id_at(self, at: float, name: str) -> str:
+        if name:
+            return self.own_id(at, _NAMED + zlib.crc32(name.encode("utf-8", "surrogatepass")))
+        last, order = self._last_begun
+        # An id tells moments apart as finely as it has room for; what is not later than the last is of its moment.
+        self._last_begun = moment, order = (at, 0) if tick_of(at) > tick_of(last) else (last, order + 1)
+        return self.own_id(moment, order)
 
     def end(
         self,

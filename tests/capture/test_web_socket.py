@@ -19,20 +19,28 @@ NOW = 1_790_000_000.25
 REALTIME = Route("openai", "openai", "openai.realtime")
 
 
-def ids(*moments: float) -> list[str]:
-    """Of the records that begin at these moments on one socket."""
+def ids(*begun: tuple[float, str]) -> list[str]:
+    """Of the records that begin on one socket, each at a moment, with a name or without."""
     pipeline = Pipeline(Environment("me", "metadata+prompt"), Records(), announce_after=60.0)
     head = RequestHead(REALTIME, "GET", "api.openai.com", "/v1/realtime", "model=m", "HTTP/1.1", {}, NOW)
     socket = WebSocket(pipeline, lambda: head)
     socket.own_id = partial(id_of, b"a run", 7)
-    return [socket.begin({}, at, at).record.id for at in moments]
+    return [socket.begin({}, at, at, name=name).record.id for at, name in begun]
 
 
 @pytest.mark.parametrize("later", [NOW, math.nextafter(NOW, math.inf), NOW + 1, NOW - 1])
 def test_each_record_of_a_socket_has_an_id_of_its_own_whatever_the_clock_says(later: float) -> None:
-    moments = (NOW, later, NOW, math.nextafter(NOW, math.inf), later)
-    assert len(set(ids(*moments))) == len(moments)
+    begun = [(at, "") for at in (NOW, later, NOW, math.nextafter(NOW, math.inf), later)]
+    assert len(set(ids(*begun))) == len(begun)
 
 
 def test_whoever_reads_the_same_has_the_same_ids() -> None:
-    assert ids(NOW, NOW, NOW + 1) == ids(NOW, NOW, NOW + 1)
+    begun = [(NOW, ""), (NOW, ""), (NOW + 1, "")]
+    assert ids(*begun) == ids(*begun)
+
+
+def test_what_has_a_name_has_the_same_id_whatever_began_before_it() -> None:
+    """A recorder that takes over for a dead one has not heard all."""
+    late = (NOW, "item_1")
+    [whole] = {ids((NOW, ""), (NOW + 1, ""), late)[-1], ids((NOW + 1, ""), late)[-1], ids(late)[-1]}
+    assert whole not in ids((NOW, ""), (NOW, "item_2"), (NOW + 1, ""))
