@@ -113,7 +113,7 @@ class Crew:
 
     def _look(self) -> None:
         now = time.monotonic()
-        if not self._begun and self._members[0].up:
+        if not self._begun and self._stopping_until is None and self._members[0].up:
             self._begun = True
             for member in self._members[1:]:
                 self._start(member)

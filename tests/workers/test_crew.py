@@ -87,6 +87,12 @@ def test_where_sockets_are_not_balanced_all_accept_from_one(launch: Launch) -> N
     assert crew.stop(signal.SIGINT) == 0
 
 
+def test_who_ends_it_as_the_first_worker_comes_up_does_not_wait_for_the_others(launch: Launch) -> None:
+    crew = launch(2, "hasty")
+    assert crew.process.wait(60) == 0
+    assert "killed" not in crew.said()
+
+
 def test_a_worker_that_is_killed_is_replaced_and_whoever_waited_for_it_is_served(launch: Launch) -> None:
     crew = launch(2)
     first, _ = crew.workers(2)
