@@ -47,13 +47,25 @@ def run(
     records = 0
     for turn, start in enumerate(range(numbers.start, numbers.stop, episode)):
         capture, redact = _KINDS[turn % len(_KINDS)]
+        before = _rows(url)
         subject = Subject(url, capture, redact, told_of)
         last = min(start + episode, numbers.stop)
         for number in range(start, last):
             attack(subject, seed, number)
-        records += subject.close(last - 1)
+        begun = subject.close(last - 1)
+        records += begun
         findings += subject.findings
+        if (rows := _rows(url) - before) != begun:
+            findings.append(Finding(last - 1, f"{begun} records since number {start}, {rows} rows"))
     return findings, records
+
+
+def _rows(url: str) -> int:
+    database = open_database(url, read_only=True)
+    try:
+        return int(rows_of(database, "SELECT count(*) FROM aibridge_interceptions")[0][0])
+    finally:
+        database.close()
 
 
 def judged(url: str, records: int, number: int) -> list[Finding]:
