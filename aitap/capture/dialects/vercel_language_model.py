@@ -31,6 +31,10 @@ __all__ = ["LanguageModelDecoder", "VercelLanguageModel"]
 _chat = OpenAIChat()
 
 
+_MOST_DOLLARS = 1e9
+"""What is more is no price of a call; a database's sum of microdollars has room for it."""
+
+
 class VercelLanguageModel:
     """The dialect ``vercel.language_model``."""
 
@@ -182,11 +186,7 @@ class LanguageModelDecoder:
         reason = end.get("finishReason")
         facts.stop_reason = as_str(reason) or as_str(as_dict(reason).get("unified"))
         self._usage = as_dict(end.get("usage")) or self._usage
-        cost = as_dict(as_dict(end.get("providerMetadata")).get("gateway")).get("cost")
-        try:
-            self._cost = float(cost) if isinstance(cost, str | int | float) else None
-        except ValueError:
-            self._cost = None
+        self._cost = _amount(as_dict(as_dict(end.get("providerMetadata")).get("gateway")).get("cost"))
         self._ended = True
         if facts.stop_reason == "error" and facts.error is None:
             facts.error = error_fact({"error": "the provider reported a failed generation"})
@@ -237,3 +237,12 @@ def _usage(counters: dict[str, Any]) -> UsageFact | None:
             if path not in ("inputTokens", "outputTokens", "inputTokens.total", "outputTokens.total")
         },
     )
+
+
+def _amount(value: Any) -> float | None:
+    """US dollars, a number or one as text; None where it is none that can be."""
+    try:
+        amount = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return amount if 0 <= amount < _MOST_DOLLARS else None

@@ -146,3 +146,10 @@ def test_the_gateways_own_error_is_told() -> None:
     told = {"error": {"message": "no", "type": "authentication_error"}}
     record = exchange(HOST, PATH, ASK, dump(told), status=401, headers=HEADERS)
     assert (record.outcome, record.error_type, record.error_message) == ("failed", "unauthorized", "no")
+
+
+@pytest.mark.parametrize("cost", ["inf", "-1", "nan", "1e40", 10**400, "1" * 400, True, None, [], "free"])
+def test_a_cost_that_cannot_be_is_none(cost: Any) -> None:
+    document = {**DOCUMENT, "providerMetadata": {"gateway": {"cost": cost}}}
+    [usage] = exchange(HOST, PATH, ASK, dump(document), headers=HEADERS).token_usages
+    assert "cost" not in usage.metadata
