@@ -241,8 +241,10 @@ def _usage(counters: dict[str, Any]) -> UsageFact | None:
 
 def _amount(value: Any) -> float | None:
     """US dollars, a number or one as text; None where it is none that can be."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
     try:
-        amount = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+        amount = float(value)
     except (ValueError, OverflowError):
         return None
     return amount if 0 <= amount < _MOST_DOLLARS else None
