@@ -20,6 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "RETRIED_WITHIN",
     "UNKNOWN",
     "CaptureMode",
     "HostMode",
@@ -53,6 +54,9 @@ HostMode = Literal["decrypted", "tunnelled", "observed"]
 
 UNKNOWN = "unknown"
 """The provider of a host that is in no table, but is spoken to in a language that we know."""
+
+RETRIED_WITHIN = 600.0
+"""Seconds after a request failed in which the same bytes of the same sender repeat it; later they are a new one."""
 
 _last_tick = 0
 
@@ -208,6 +212,8 @@ class Lineage(msgspec.Struct, kw_only=True):
     """The provider's id of a response that it makes in background, of which several exchanges may tell."""
     answer_id: str | None = None
     """The id of the record of who fetches that response, whoever does: this record's own where it is that."""
+    request: str | None = None
+    """The digest of who sent the request and of its bytes; None where it had none."""
 
 
 class Wire(msgspec.Struct, kw_only=True):

@@ -12,10 +12,11 @@ import json
 import math
 import uuid
 from dataclasses import dataclass
+from hashlib import blake2b
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from aitap.record import Interception, ModelThought, TokenUsage, ToolUsage, UserPrompt
+from aitap.record import Interception, Lineage, ModelThought, TokenUsage, ToolUsage, UserPrompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,6 +259,7 @@ class Traffic:
             request_bytes=context * 4,
             response_bytes=dice.randint(900, 30_000),
             purpose=purpose,
+            lineage=Lineage(request=blake2b(own_id.encode(), digest_size=16).hexdigest()),
         )
         if prompt is not None:
             record.user_prompts = [

@@ -17,7 +17,7 @@ from aitap.capture.children import LONGEST_WORD, add_children
 from aitap.capture.credentials import credential_of, secrets_of
 from aitap.capture.dialects import DIALECTS
 from aitap.capture.facts import Message, RequestFacts, ResponseFacts
-from aitap.capture.history import conversation_digests, gone_on_with
+from aitap.capture.history import body_digest, conversation_digests, gone_on_with
 from aitap.capture.outcome import Ending, judge
 from aitap.capture.own_ids import prompt_id_of
 from aitap.capture.prompts import find_prompt
@@ -67,8 +67,7 @@ class Recording:
         self._head = head
         self._dialect = DIALECTS[head.route.api]
         credential = credential_of(head.headers, head.query)
-        self._body = b""
-        self._scope = ""
+        self._request = ""
         self._asked_at = head.started_at
         self._servers: dict[str, str] = {}
         self._status: int | None = None
@@ -127,14 +126,15 @@ class Recording:
         self._servers = facts.servers
         client = environment.clients.identify(head.headers, facts)
         self._identify(client)
-        self._scope = f"{record.initiator_id}\n{record.client}\n{record.user_agent}\n{record.client_session_id}"
-        record.retry_of = environment.retries.find(self._scope, body, head.started_at)
+        if body:
+            sender = f"{record.initiator_id}\n{record.client}\n{record.user_agent}\n{record.client_session_id}"
+            self._request = body_digest(sender, body)
+            record.retry_of = environment.retries.find(self._request, head.started_at)
         self._prompt(client, facts.newest)
         self._lineage(client, facts)
         self._prefilled(client, facts)
         if record.capture == "full":
             environment.contents.request(record, facts)
-        self._body = body
         if (attempt := head.headers.get("x-stainless-retry-count", "0")) != "0" and attempt.isdecimal():
             record.metadata["retry_count"] = int(attempt[:6])
 
@@ -165,6 +165,7 @@ class Recording:
             agent=client.agent,
             parent_agent=client.parent_agent,
             is_subagent=client.is_subagent,
+            request=self._request or None,
         )
         alone = client.session_id is None and facts.previous_response_id is None
         if alone and record.purpose == "conversation" and facts.conversation is not None:
@@ -286,11 +287,10 @@ class Recording:
             record.metadata["hidden_thoughts"] = facts.hidden_thoughts
         ending = Ending(self._status, self._response, failure, cancelled=cancelled, interrupted=interrupted)
         judge(record, facts, ending, self._texts, self._secrets)
-        if record.outcome in ("failed", "cancelled"):
-            self._environment.retries.failed(record.id, self._scope, self._body, at)
-        elif record.outcome == "completed":
-            self._environment.retries.answered(self._scope, self._body)
-        self._body = b""
+        if self._request and record.outcome in ("failed", "cancelled"):
+            self._environment.retries.failed(record.id, self._request, at)
+        elif self._request and record.outcome == "completed":
+            self._environment.retries.answered(self._request)
         return record
 
     def unreadable(self, at: float) -> Interception:

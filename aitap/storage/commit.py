@@ -19,6 +19,7 @@ from aitap.storage.endings import note_endings
 from aitap.storage.evidence.chain import cover
 from aitap.storage.lineage import Threads
 from aitap.storage.pruned import counted_before
+from aitap.storage.retries import Retries
 from aitap.storage.statements import as_unicode, insert_records
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Commits:
         database = self._database
         self._threads = Threads(database)
         self._answers = Answers(database)
+        self._retries = Retries(database)
         self._contents = Contents(database)
         self._kinds = kinds.Kinds(database)
 
@@ -136,6 +138,7 @@ class Commits:
             self._answers.settle(news + revived)
             if self._answers.told:
                 news = [record for record in news if record.id not in self._answers.told]
+            self._retries.find(news + revived)
             self._threads.resolve(news + revived)
             if self._prices:
                 self._prices.fill(news + revived)
@@ -146,6 +149,7 @@ class Commits:
                 kept = self._contents.write(news + revived)
                 insert_records(self._database, kept, run, found, stored=stored if trusting else None)
             self._threads.write()
+            self._retries.write(news + revived)
             over = [record for record in news if record.ended_at is not None]
             sessions.add_ended(self._database, over)
             hosts.add_ended(self._database, over)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception
 
-__all__ = ["HISTORY_CANDIDATES", "Threads"]
+__all__ = ["HISTORY_CANDIDATES", "REMEMBER", "Threads"]
 
 HISTORY_CANDIDATES = 64
 _PROMPT_SAMPLE = 200
@@ -33,11 +33,12 @@ _COMPLETE = (
     "UPDATE aibridge_tool_usages SET result_status = ?, result_at = ?, result_bytes = ? "
     "WHERE id = ? AND result_at IS NULL"
 )
-_REMEMBER_HISTORY = (
+REMEMBER = (
     "INSERT INTO aitap_histories (digest, initiator_id, interception_id, created_at) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (digest, initiator_id) DO UPDATE SET interception_id = excluded.interception_id, "
     "created_at = excluded.created_at WHERE excluded.created_at >= aitap_histories.created_at"
 )
+"""Have an interception found by a digest, for one user, from some moment on."""
 
 
 class Threads:
@@ -75,7 +76,7 @@ class Threads:
         """Write what the last ``resolve`` found out beside the records themselves."""
         for sql, rows in (
             (_COMPLETE, self._completed),
-            (_REMEMBER_HISTORY, self._extended),
+            (REMEMBER, self._extended),
         ):
             if rows:
                 execute_many(self._database, sql, rows)

@@ -133,18 +133,22 @@ def turn(session: str, number: int) -> bytes:
     return ask_messages("", messages=messages)
 
 
-def recorded(pair: Pair, session: str) -> list[dict[str, Any]]:
-    """The ended records of this session's answers, oldest first."""
+def ended(pair: Pair) -> list[dict[str, Any]]:
+    """The ended records, oldest first."""
     database = open_database(pair.url, read_only=True)
     try:
-        return [
-            record
-            for record in iter_interceptions(database, Filter())
-            if record["ended_at"]
-            and any(usage["provider_response_id"].startswith(f"msg_{session}_") for usage in record["token_usages"])
-        ]
+        return [record for record in iter_interceptions(database, Filter()) if record["ended_at"]]
     finally:
         database.close()
+
+
+def recorded(pair: Pair, session: str) -> list[dict[str, Any]]:
+    """Those of this session's answers."""
+    return [
+        record
+        for record in ended(pair)
+        if any(usage["provider_response_id"].startswith(f"msg_{session}_") for usage in record["token_usages"])
+    ]
 
 
 def runs(pair: Pair, ids: list[str]) -> set[int]:
@@ -168,6 +172,27 @@ def test_a_session_whose_calls_go_through_both_proxies_is_one_thread(
     assert len(runs(pair, ids)) == 2
     assert [record["thread_parent_id"] for record in records] == [None, *ids[:-1]]
     assert {record["thread_root_id"] for record in records[1:]} == {ids[0]}
+    assert len({record["session_id"] for record in records}) == 1
+
+
+def test_what_one_proxy_saw_fail_is_repeated_by_way_of_the_other(
+    front: Front, pair: Pair, upstream: Upstream, request: pytest.FixtureRequest
+) -> None:
+    status = 500 + BALANCERS.index(request.node.callspec.params["front"])
+    body = ask_messages(f"what is answered with {status}")
+    upstream.serve(answer(b'{"type": "error", "error": {"type": "api_error", "message": "Sorry"}}', status=status))
+
+    def failed() -> list[dict[str, Any]]:
+        return [record for record in ended(pair) if record["status_code"] == status]
+
+    for number in range(ROUNDS):
+        assert exchange(front, ANTHROPIC, MESSAGES, body)[0] == status  # type: ignore[arg-type]
+        until(lambda count=number + 1: len(failed()) == count, "the record before the next attempt")
+    records = sorted(failed(), key=lambda record: record["started_at"])
+    ids = [record["id"] for record in records]
+    assert len(runs(pair, ids)) == 2
+    assert [record["retry_of"] for record in records] == [None, *ids[:-1]]
+    assert [len(record["user_prompts"]) for record in records] == [1, 0, 0, 0]
     assert len({record["session_id"] for record in records}) == 1
 
 
