@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -37,6 +38,10 @@ OUTCOME_STYLES = {
 }
 
 Record = dict[str, Any]
+
+
+_BETWEEN = 2
+"""Cells between two columns."""
 
 
 class _Column(msgspec.Struct, kw_only=True):
@@ -265,7 +270,11 @@ def _table(
     columns: list[_Column], records: Iterable[Record], width: int, now: datetime, *, header: bool, fixed: bool
 ) -> Table:
     shown = [column for column in columns if column.since <= width < column.until]
-    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), show_header=header, header_style="bold")
+    rows = [[column.cell(record, now) for column in shown] for record in records]
+    # What fits as it is leaves the rest of the terminal empty: a short name does not stand alone in half of it.
+    expand = fixed or sum(_widest(column, place, rows) + _BETWEEN for place, column in enumerate(shown)) > width
+    padding = (0, _BETWEEN, 0, 0)
+    table = Table(box=None, expand=expand, pad_edge=False, padding=padding, show_header=header, header_style="bold")
     for column in shown:
         table.add_column(
             column.header,
@@ -273,13 +282,20 @@ def _table(
             style=column.style,
             no_wrap=True,
             overflow="ellipsis",
-            ratio=None if column.width else 1,
+            ratio=1 if expand and not column.width else None,
             width=column.width or None if fixed else None,
             max_width=column.width or None,
         )
-    for record in records:
-        table.add_row(*(column.cell(record, now) for column in shown))
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _widest(column: _Column, place: int, rows: list[list[str | Text]]) -> int:
+    """Terminal cells that the column takes."""
+    widths = (cell.cell_len if isinstance(cell, Text) else cell_len(cell) for cell in (row[place] for row in rows))
+    widest = max(widths, default=0)
+    return max(cell_len(column.header), min(widest, column.width) if column.width else widest)
 
 
 def interception_table(

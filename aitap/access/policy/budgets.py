@@ -189,8 +189,13 @@ class Budgets:
 
 
 def told_amount(amount: int, unit: str) -> str:
-    """``US$1,234.50`` or ``2,000,000 tokens``."""
-    return f"US${amount / 1_000_000:,.2f}" if unit == "usd" else f"{amount:,} tokens"
+    """``US$1,234.50``, ``US$0.0042`` or ``2,000,000 tokens``."""
+    if unit != "usd":
+        return f"{amount:,} tokens"
+    # Less than a cent is not nothing.
+    places = 2 if amount >= 10_000 or not amount else 6
+    whole, _, cents = f"{amount / 1_000_000:,.{places}f}".partition(".")
+    return f"US${whole}.{cents[:2]}{cents[2:].rstrip('0')}"
 
 
 def _worse(one: _Over | None, other: _Over) -> _Over:

@@ -22,7 +22,7 @@ from aitap.access.authentication.directory import Directory
 from aitap.access.identity import Identity
 from aitap.access.peers import Peers
 from aitap.access.policy import budgets as following
-from aitap.access.policy.budgets import Budgets
+from aitap.access.policy.budgets import Budgets, told_amount
 from aitap.access.policy.decisions import ALLOWED, POLICY, Call, Decision
 from aitap.access.policy.policy import Policy
 from aitap.access.policy.policy_rows import PolicyRow
@@ -111,7 +111,7 @@ def test_a_budget_that_says_it_itself_is_asked_before_the_setting(
     assert (budgets.idle, budgets.enforced) == (False, enforced)
     assert asked(budgets, BEN) == ALLOWED
     assert decision.message == (
-        "AI budget of US$0.00 exceeded. Please contact an administrator for more details. "
+        "AI budget of US$0.0001 exceeded. Please contact an administrator for more details. "
         "The next day begins on 2026-11-19 (UTC)."
     )
 
@@ -433,3 +433,11 @@ def test_a_mistake_of_ours_in_a_look_does_not_keep_users_and_keys_from_being_fol
 
     assert asyncio.run(proxy())
     assert [record.message for record in caplog.records].count("aitap: budgets are as they were: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [(0, "US$0.00"), (4_200, "US$0.0042"), (10_000, "US$0.01"), (9_999, "US$0.009999"), (1_234_500_000, "US$1,234.50")],
+)
+def test_less_than_a_cent_is_told_as_it_is(amount: int, told: str) -> None:
+    assert told_amount(amount, "usd") == told
