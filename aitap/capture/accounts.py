@@ -35,7 +35,7 @@ class Accounts:
         self.frame = 0
         """The number of the frame that is being read; see :mod:`aitap.capture.held`."""
         self._unsafe: dict[str, int] = {}
-        """The frame in which each record began that is not safe in any form, by its id; oldest first."""
+        """The frame in which each record began that is not safe in any form, by its id."""
         self._going_on: dict[str, int] = {}
         """The same of all whose end is not safe."""
         ledger.safe(self._safe)
@@ -48,9 +48,23 @@ class Accounts:
     def opened(self, record_id: str) -> None:
         """One more record has begun."""
         with self._lock:
-            self._unsafe[record_id] = self._going_on[record_id] = self.frame
+            for frames in (self._unsafe, self._going_on):
+                frames.setdefault(record_id, self.frame)
         self._opened += 1
         self._ledger.opened(self._opened)
+
+    def awaits(self, name: str) -> None:
+        """Something has begun of which there may be a record once it is over: it is needed until that is decided."""
+        with self._lock:
+            self._unsafe[name] = self._going_on[name] = self.frame
+
+    def decided(self, name: str, record_id: str | None) -> None:
+        """It is over: this is its record, which has begun when it did, or there is none."""
+        with self._lock:
+            for frames in (self._unsafe, self._going_on):
+                frame = frames.pop(name, None)
+                if record_id is not None and frame is not None:
+                    frames.setdefault(record_id, frame)
 
     def marks(self) -> tuple[int, int]:
         """The first frame in which something began that is not safe in any form, and that has not ended safely.
@@ -59,7 +73,7 @@ class Accounts:
         """
         with self._lock:
             frame = self.frame
-            return next(iter(self._unsafe.values()), frame), next(iter(self._going_on.values()), frame)
+            return min(self._unsafe.values(), default=frame), min(self._going_on.values(), default=frame)
 
     def wait_for(self, record_id: str, number: int) -> None:
         """Tell when the beginning of this record, of this exchange, is settled."""

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aitap.capture.pipeline import Pipeline
+    from aitap.record import Interception
 
-__all__ = ["Ended", "Exchange"]
+__all__ = ["Exchange"]
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -36,9 +37,7 @@ class _Connected(msgspec.Struct, frozen=True):
     reused: bool
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """How an exchange ended; see :meth:`aitap.capture.recording.Recording.end`."""
-
+class _Ended(msgspec.Struct, frozen=True):
     failure: str | None = None
     cancelled: bool = False
     interrupted: bool = False
@@ -82,7 +81,7 @@ class Exchange:
 
     def end(self, at: float, *, failure: str | None = None, cancelled: bool = False) -> None:
         """The exchange is over, one way or the other."""
-        self._pipeline.put((self, Ended(failure, cancelled), at))
+        self._pipeline.put((self, _Ended(failure, cancelled), at))
 
     # Called by the pipeline
 
@@ -107,13 +106,14 @@ class Exchange:
                 wire.connect_started_at, wire.connected_at = what.started_at, what.ready_at
                 wire.connection_reused = what.reused
         elif recording is not None:
-            self._recording = None
-            self._over = True
-            self._end(recording, what, at)
+            # Where this raises, the recording is still ours to be abandoned.
+            record = recording.end(at, failure=what.failure, cancelled=what.cancelled, interrupted=what.interrupted)
+            self._recording, self._over = None, True
+            self._ended(recording, record)
 
     def stop(self, at: float) -> None:
         """See :class:`aitap.capture.pipeline.Source`."""
-        self.step(Ended(interrupted=True), at)
+        self.step(_Ended(interrupted=True), at)
 
     def abandon(self, at: float) -> None:
         """See :class:`aitap.capture.pipeline.Source`."""
@@ -132,6 +132,5 @@ class Exchange:
         else:
             self._pipeline.opened(recording, self, at)
 
-    def _end(self, recording: Recording, how: Ended, at: float) -> None:
-        record = recording.end(at, failure=how.failure, cancelled=how.cancelled, interrupted=how.interrupted)
+    def _ended(self, recording: Recording, record: Interception) -> None:
         self._pipeline.closed(recording, record)

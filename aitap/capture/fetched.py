@@ -8,7 +8,7 @@ from aitap.capture.exchange import Exchange
 from aitap.capture.recording import Recording
 
 if TYPE_CHECKING:
-    from aitap.capture.exchange import Ended
+    from aitap.record import Interception
 
 __all__ = ["Fetched"]
 
@@ -26,6 +26,8 @@ class Fetched(Exchange):
 
     def abandon(self, at: float) -> None:  # noqa: ARG002 - see :class:`aitap.capture.pipeline.Source`
         """Whoever asks next may be understood."""
+        if self._recording is not None:
+            self._pipeline.on_decided(self._recording.record.id, None)
         self._recording, self._over = None, True
 
     def _begin(self, body: bytes, at: float) -> None:  # noqa: ARG002 - it asks nothing of a model
@@ -33,15 +35,16 @@ class Fetched(Exchange):
         self._recording = Recording(self._pipeline.environment, head)
         self._recording.begin(b"", at)
         self._recording.record.streaming = "stream=true" in head.query.lower()
+        self._pipeline.on_awaited(self._recording.record.id)
 
-    def _end(self, recording: Recording, how: Ended, at: float) -> None:
-        record = recording.end(at, failure=how.failure, cancelled=how.cancelled, interrupted=how.interrupted)
+    def _ended(self, recording: Recording, record: Interception) -> None:
         lineage = record.lineage
-        if not recording.tells or lineage.answer_id is None:
+        own_id = lineage.answer_id if recording.tells else None
+        self._pipeline.on_decided(record.id, own_id)
+        if own_id is None:
             return
-        record.id = lineage.answer_id
+        record.id = own_id
         lineage.previous_response_id = lineage.background
         # The model has been at it since long before this was asked.
         record.time_to_first_token = None
-        self._pipeline.on_opened(record.id)
         self._pipeline.closed(recording, record)

@@ -40,7 +40,7 @@ _MOST_WAITING = 256 * 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[2]
 _CHILD = (
     "import sys; sys.path.insert(0, {root!r}); sys.modules.update(dict.fromkeys(sys.argv[2:])); "
-    "from aitap.capture.recorder import main; sys.exit(main())"
+    "from aitap.capture.serving import main; sys.exit(main())"
 )
 _RESTART_AFTER = 1.0
 _TRIES = 5

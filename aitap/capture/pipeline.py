@@ -67,6 +67,10 @@ class Pipeline:
         self.decode_errors = 0
         self.on_opened: Callable[[str], None] = lambda record_id: None  # noqa: ARG005
         """Called when a record has begun, with its id."""
+        self.on_awaited: Callable[[str], None] = lambda name: None  # noqa: ARG005
+        """Called when something has begun that may turn out to be a record, with a name for it."""
+        self.on_decided: Callable[[str, str | None], None] = lambda name, record_id: None  # noqa: ARG005
+        """Called when that is known: with the id of the record, which is begun then, or None."""
         self.inbox: deque[tuple[Source, Any, float]] = deque()
         self._sink = sink
         self._announce_after = announce_after
@@ -126,7 +130,8 @@ class Pipeline:
 
     def closed(self, recording: Recording, record: Interception) -> None:
         """A recording is over and this is what came of it."""
-        self._open.pop(recording, None)
+        if self._open.pop(recording, None) is None:
+            self.on_opened(record.id)  # nobody has heard of it until now
         self._sink.submit(record)
 
     def _guarded(self, source: Source, call: Callable[[float], None], at: float) -> None:

@@ -1,24 +1,11 @@
-"""The recorder: turns what the hooks noted into records, in a process of its own.
+"""The recorder: turns what the hooks noted into records, in a process of its own (:mod:`aitap.capture.serving`).
 
-It reads frames from its parent, the proxy: eight bytes of length, then a MessagePack array of the tuples
-of :mod:`aitap.capture.relay`. Long request bodies come in frames of their own before it (bit 63 of the
-length is set), in the order of the tuples that have None in their place.
-
-It goes on until the line ends, whatever becomes of the parent: after a ``kill -9`` of the proxy everything
-that was handed over is still recorded, and what was open is marked as interrupted. Signals that end the
-proxy are not for it.
+It is given frames, each a list of the tuples of :mod:`aitap.capture.relay`, and knows of each what is safe by then.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import select
-import signal
-import socket
-import sys
-import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +16,6 @@ from aitap.capture.accounts import Accounts
 from aitap.capture.environment import Environment
 from aitap.capture.exchange import Exchange
 from aitap.capture.fetched import Fetched
-from aitap.capture.frames import Frames
 from aitap.capture.headers import Headers
 from aitap.capture.own_ids import id_of
 from aitap.capture.pipeline import Pipeline
@@ -52,7 +38,6 @@ from aitap.capture.relay import (
 )
 from aitap.capture.routes import Route
 from aitap.capture.sockets import socket_type
-from aitap.free_memory import GivingBack
 from aitap.observe.observation import Observation
 from aitap.observe.settings import ObserveSettings
 from aitap.prices.own_prices import OwnPrice
@@ -69,27 +54,21 @@ from aitap.storage.users import ensure_user
 from aitap.storage.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from peewee import Database
 
     from aitap.capture.web_socket import WebSocket
 
-__all__ = ["Recorder", "RecorderSettings", "main", "unpack_head"]
+__all__ = ["Recorder", "RecorderSettings", "unpack_head"]
 
 logger = logging.getLogger(__name__)
-
-_REPORT_EVERY = 0.5
-_READ = 1 << 20
 
 _LAST_WORDS = 3.0
 """Seconds for logs and collectors at the end; the proxy waits for it."""
 
 _LAST_RECORDS = (8.0, 20.0)
 """Seconds for the last records: where the rest stays in a spool, and where there is none."""
-
-_NICE = 15
-"""On a busy machine the traffic goes first; not so far behind that the recorder could not keep up."""
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, array_like=True):
@@ -160,6 +139,7 @@ class Recorder:
             announce_after=settings.flush_interval,
         )
         self.pipeline.on_opened = self.accounts.opened
+        self.pipeline.on_awaited, self.pipeline.on_decided = self.accounts.awaits, self.accounts.decided
         self.observation.start(self.pipeline)
         self._exchanges: dict[int, Exchange] = {}
         self._sockets: dict[int, WebSocket] = {}
@@ -167,17 +147,25 @@ class Recorder:
 
     def take(self, items: list[Any]) -> None:
         """What the hooks noted, in order: a frame. Sources of which this recorder has no beginning are let go."""
-        try:
-            self._take(items)
-        except Exception:
-            # The next recorder would be given the same.
-            logger.exception("aitap: some of what passed could not be read; the traffic is not affected")
-        finally:
-            self.accounts.frame += 1
-
-    def _take(self, items: list[Any]) -> None:
         begun: list[int] = []
-        had = self.accounts.frame < self._fresh
+        left, had = iter(items), self.accounts.frame < self._fresh
+        # What cannot be read costs only itself; the next recorder would be given the same.
+        while self._unread(self._take, left, begun, had):
+            pass
+        self._unread(self._taken, begun)
+        self.accounts.frame += 1
+
+    def _unread(self, step: Callable[..., None], *arguments: Any) -> bool:
+        """Do it; True where that failed, which is told."""
+        try:
+            step(*arguments)
+        except Exception:
+            logger.exception("aitap: some of what passed could not be read; the traffic is not affected")
+            return True
+        return False
+
+    def _take(self, items: Iterator[Any], begun: list[int], had: bool) -> None:  # noqa: FBT001 - as it is called
+        """The items that are left; ``begun`` takes the exchanges that begin. ``had``: a recorder before had them."""
         for kind, number, at, *rest in items:
             if kind == DATA:
                 # mitmproxy ends a stream with an empty chunk.
@@ -222,6 +210,9 @@ class Recorder:
             elif not had:
                 # These add up: the recorder before this one may have counted them.
                 self._count(kind, rest[0])
+
+    def _taken(self, begun: list[int]) -> None:
+        """All of a frame is in the pipeline."""
         self.pipeline.drain()
         if begun:
             self.accounts.received(len(begun))
@@ -291,63 +282,3 @@ def _open(database: Database, settings: RecorderSettings) -> None:
     reach(database)
     if settings.initiator_name:
         ensure_user(database, settings.initiator_id, settings.initiator_name)
-
-
-class _Speaker:
-    """Says things to the proxy, from any thread, as long as it listens."""
-
-    def __init__(self, line: socket.socket) -> None:
-        self._line = line
-        self._lock = threading.Lock()
-
-    def say(self, told: dict[str, Any]) -> None:
-        """One line of JSON."""
-        with self._lock, contextlib.suppress(OSError):
-            self._line.sendall(msgspec.json.encode(told) + b"\n")
-
-    def settled(self, numbers: list[int], kept: bool) -> None:  # noqa: FBT001 - as it is called
-        """The beginnings of these exchanges are safe, or are not and will not be."""
-        self.say({"settled": numbers, "kept": kept})
-
-    def report(self, recorder: Recorder, over: threading.Event) -> None:
-        """Tell how things stand, again and again."""
-        last: dict[str, Any] = {}
-        while not over.wait(_REPORT_EVERY):
-            report = recorder.report()
-            if report != last:
-                last = report
-                self.say(report)
-
-
-def main() -> int:
-    """Serve the line whose file descriptor is the only argument. Exit status 1 where something was lost."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(_NICE)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    GivingBack().start()
-    line = socket.socket(fileno=int(sys.argv[1]))
-    over = threading.Event()
-    frames = Frames()
-    speaker = _Speaker(line)
-    recorder: Recorder | None = None
-    try:
-        while True:
-            waiting = recorder.pipeline.announce() if recorder is not None else None
-            if not select.select([line], [], [], waiting)[0]:
-                continue
-            data = line.recv(_READ)
-            if not data:
-                break
-            for items in frames.feed(data):
-                if recorder is None:
-                    recorder = Recorder(msgspec.convert(items, RecorderSettings), speaker.settled)
-                    threading.Thread(target=speaker.report, args=(recorder, over), daemon=True).start()
-                else:
-                    recorder.take(items)
-    except OSError as error:
-        logger.warning("aitap: the line to the proxy broke, recording what has come over it: %s", error)
-    over.set()
-    return 0 if recorder is None or recorder.close() else 1

@@ -53,6 +53,8 @@ _VOLATILE = frozenset(
 )
 _BILLING = "x-anthropic-billing-header:"
 _MEDIA = ("media_type", "mimeType", "mime_type", "format")
+_DEEPEST = 200
+"""Levels of arrays and objects in a part that has no form of its own; no person and no tool says anything below."""
 
 
 def text(value: Any) -> list[Part]:
@@ -123,13 +125,15 @@ def other(part: Any) -> list[Part]:
     return [{"type": "other"} | kept] if isinstance(kept, dict) and kept.keys() - {"type"} else []
 
 
-def _clean(value: Any) -> Any:
-    """A value without what is volatile, and without the bytes of what is no text."""
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if not isinstance(value, dict):
+def _clean(value: Any, levels: int = _DEEPEST) -> Any:
+    """A value without what is volatile or nested too deeply, and without the bytes of what is no text."""
+    if not isinstance(value, dict | list):
         return value
-    kept = {key: _clean(item) for key, item in value.items() if key not in _VOLATILE}
+    if not levels:
+        return None
+    if isinstance(value, list):
+        return [_clean(item, levels - 1) for item in value]
+    kept = {key: _clean(item, levels - 1) for key, item in value.items() if key not in _VOLATILE}
     data, media = kept.get("data"), next((kept[name] for name in _MEDIA if name in kept), None)
     if isinstance(data, str) and isinstance(media, str):
         kept = {key: item for key, item in kept.items() if key != "data"} | blob(kept.get("type", "file"), media, data)

@@ -154,8 +154,8 @@ class WebSocket:
         interrupted: bool = False,
     ) -> None:
         """A response is over, or will never be."""
-        self._open.remove(recording)
         if not (cancelled or interrupted):
             failure = failure or "the connection was closed before the response was complete"
         record = recording.end(at, failure=failure, cancelled=cancelled, interrupted=interrupted)
+        self._open.remove(recording)
         self._pipeline.closed(recording, record)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Answers"]
 
 _TELLER = (
-    "SELECT 1 FROM aibridge_token_usages t JOIN aibridge_interceptions i ON i.id = t.interception_id "
-    "WHERE {span}t.provider_response_id = ? AND i.provider_name = ? LIMIT 1"
+    "SELECT i.metadata FROM aibridge_token_usages t JOIN aibridge_interceptions i ON i.id = t.interception_id "
+    "WHERE {span}t.provider_response_id = ? AND i.provider_name = ?"
 )
 _ASKER = (
     "SELECT CAST(i.id AS TEXT), i.model, i.purpose, i.client_session_id, i.metadata "
@@ -104,12 +104,15 @@ class Answers:
         """Whether somebody stayed until the response ended."""
         names = (record.lineage.background, record.provider_name)
         spans = newest_first(self._database, "aibridge_token_usages", "t")
-        return any(rows_of(self._database, _TELLER.format(span=span), names) for span in spans)
+        found = (row for span in spans for row in rows_of(self._database, _TELLER.format(span=span), names))
+        # What was not made in background has its id from another time: some use theirs again.
+        return any(_marks(metadata).get("background") for (metadata,) in found)
 
     def _asker(self, record: Interception) -> _Asker | None:
         digest = response_digest(record.lineage.background or "")
         for own_id, model, purpose, session, metadata in rows_of(self._database, _ASKER, (digest, record.initiator_id)):
-            marks = msgspec.json.decode(metadata) if isinstance(metadata, str) else metadata or {}
+            if not (marks := _marks(metadata)).get("background"):
+                continue
             calls = {(item, call) for item, call in rows_of(self._database, _CALLS, (own_id,))}
             [(thoughts,)] = rows_of(self._database, _THOUGHTS, (own_id,))
             return _Asker(own_id, model, purpose, session, marks, calls, thoughts)
@@ -122,6 +125,12 @@ class Answers:
         rows_of(self._database, "UPDATE aibridge_interceptions SET metadata = ? WHERE id = ?", (metadata, asker.id))
         daily.add_stored(self._database, [asker.id])
         self.touched.append(asker.id)
+
+
+def _marks(metadata: Any) -> dict[str, Any]:
+    """The metadata of a row, as the driver gives it."""
+    found: dict[str, Any] = msgspec.json.decode(metadata) if isinstance(metadata, str) else metadata or {}
+    return found
 
 
 def _is_fetched(record: Interception) -> bool:

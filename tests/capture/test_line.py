@@ -203,14 +203,16 @@ def test_what_every_recorder_dies_of_is_given_up_and_counted(
 def test_what_a_recorder_cannot_read_costs_only_itself(database: str) -> None:
     async def run() -> RecorderLine:
         line = RecorderLine(settings(database), asyncio.get_running_loop())
-        line.send([(SEEN, 0, time.time(), {"no": "host"})])
-        line.send(exchange(1))
+        rubbish = (SEEN, 0, time.time(), {"no": "host"})
+        first, *rest = exchange(1)
+        line.send([rubbish, first, rubbish, *rest])
+        line.send(exchange(2))
         await until(lambda: line.report.get("wanted") == 2)
         assert line.close(20)
         return line
 
     assert asyncio.run(run()).deaths == 0
-    assert len(recorded(database)) == 1
+    assert [record["outcome"] for record in recorded(database)] == ["completed", "completed"]
 
 
 def test_a_socket_that_outlives_a_recorder_is_recorded_by_the_next(database: str) -> None:

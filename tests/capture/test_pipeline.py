@@ -151,22 +151,33 @@ def test_a_request_that_never_became_whole_is_no_record(start: Start, records: R
     assert [record.outcome for record in records.wait(1)] == ["completed"]
 
 
-def test_a_mistake_of_ours_costs_one_record_and_says_so(
-    start: Start, records: Records, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "where",
+    ["Recording._lineage", "Recording.respond", "Recording.feed", "ResponseBody.finish", "add_children", "judge"],
+)
+def test_a_mistake_of_ours_costs_what_one_record_says_and_tells_so(
+    start: Start, records: Records, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
-    def broken(*_: Any) -> None:
+    """Wherever it is made: the record is there, and was begun, once."""
+
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
     pipeline = start()
+    begun: list[str] = []
+    pipeline.on_opened = begun.append
     with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
-        patch.setattr("aitap.capture.recording.Recording.feed", broken)
+        patch.setattr(f"aitap.capture.recording.{where}", broken)
         exchange(pipeline)
         (record,) = records.wait(1)
     assert (record.outcome, record.error_type, record.model) == ("failed", "unknown", "m")
     assert pipeline.decode_errors == 1
     assert "ZeroDivisionError" in caplog.text
     exchange(pipeline)
-    assert records.wait(2)[1].outcome == "completed"
+    pipeline.close()
+    assert [found.outcome for found in records.all] == ["failed", "completed"]
+    assert begun == [found.id for found in records.all]
+    assert pipeline.open_records() == []
 
 
 def test_a_mistake_before_there_is_a_record_is_counted(start: Start, records: Records) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitap.capture.environment import Environment
-from aitap.capture.turns import blob, encode, offered_tools, system_texts, text, tool_call
+from aitap.capture.turns import blob, encode, offered_tools, other, system_texts, text, tool_call
 from tests.capture.making import CHAT, MESSAGES, RESPONSES, record
 
 GOOGLE, CONVERSE = "google.generate_content", "bedrock.converse"
@@ -209,3 +209,15 @@ def test_what_opens_a_server_is_not_kept() -> None:
 def test_what_json_cannot_hold_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="surrogate"):
         encode("\ud800")
+
+
+@pytest.mark.parametrize("levels", [10, 990])
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_part_of_any_depth_has_a_form(kind: type[Any], levels: int) -> None:
+    """Found by bench.fuzz: the answer that held it was no record."""
+    value: Any = "said"
+    for _ in range(levels):
+        value = [value] if kind is list else {"a": value}
+    [part] = other({"type": "new", "value": value})
+    found = b"said" in encode(part)
+    assert found == (levels == 10)

@@ -27,6 +27,6 @@ time.time_ns = lambda: _time_ns() + int(_ahead() * 1e9)
 from aitap.capture import line, relay  # noqa: E402 - they take the clock along
 
 relay.now = time.time
-_START = "from aitap.capture.recorder import main;"
+_START = "from aitap.capture.serving import main;"
 assert line._CHILD.count(_START) == 1, "the recorder is started in another way"
 line._CHILD = line._CHILD.replace(_START, f"import tests.proxy.clock; {_START}")

@@ -26,5 +26,5 @@ place, name = PLACES[os.environ["TEST_FAULT"]]
 assert callable(getattr(place, name)), "this part has another name by now"
 setattr(place, name, _fail)
 
-assert line._CHILD.count("from aitap.capture.recorder import main;") == 1, "the recorder is started in another way"
+assert line._CHILD.count("from aitap.capture.serving import main;") == 1, "the recorder is started in another way"
 line._CHILD = line._CHILD.replace("from aitap", "import tests.proxy.fault; from aitap")

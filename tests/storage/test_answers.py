@@ -97,6 +97,17 @@ def test_who_stayed_until_the_end_has_told_all_whatever_is_fetched(recording: Re
     assert sums(recording.database)["interceptions"] == 1
 
 
+def test_a_response_of_the_same_id_that_was_not_in_background_is_another(recording: Recording) -> None:
+    """Some who serve models count their responses from one again."""
+    other = asked(metadata={"policy": "x"}, lineage=lineage(), token_usages=[tokens("resp_1")])
+    recording.batch(other)
+    got = fetched(T0 + 86_400)
+    recording.batch(got)
+    assert sums(recording.database)["interceptions"] == 2
+    assert (recording.row(got)["model"], recording.row(other)["metadata"]) == ("deep-2026", {"policy": "x"})
+    assert problems(recording.database) == []
+
+
 @pytest.mark.parametrize("together", [False, True], ids=["apart", "together"])
 def test_what_a_cut_stream_has_told_is_not_told_again(recording: Recording, together: bool) -> None:
     ask = asked(tool_usages=[tool("a", response="resp_1")], model_thoughts=[thought("one")])
