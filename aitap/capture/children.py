@@ -5,6 +5,7 @@ Every text has been redacted before it stands here, every name and id has the le
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from aitap.capture.credentials import bare_url
@@ -22,6 +23,8 @@ __all__ = ["LONGEST_WORD", "add_children"]
 
 LONGEST_WORD = 256
 """Characters that are kept of a model's name and of a reason to stop; twice as many of a tool's name."""
+_MOST_COUNTERS = 256
+"""Kept of one answer; providers send some twenty."""
 
 
 def add_children(
@@ -49,13 +52,14 @@ def add_children(
                 output_tokens=facts.usage.output_tokens,
                 cache_read_input_tokens=facts.usage.cache_read_input_tokens,
                 cache_write_input_tokens=facts.usage.cache_write_input_tokens,
-                metadata=facts.usage.extra,
+                metadata=_short(facts.usage.extra),
                 provider_model=facts.model,
                 created_at=at,
             )
         ]
     for number, tool in enumerate(facts.tools):
         field = f"tool_usages.{number}"
+        tool.metadata = _short(tool.metadata)
         failed = texts.failure(f"{field}.invocation_error", tool.error, tool.metadata)
         usage = ToolUsage(
             provider_response_id=response_id,
@@ -86,3 +90,11 @@ def add_children(
 
 def _server(tool: ToolFact, servers: Mapping[str, str]) -> str | None:
     return tool.server_url or servers.get(tool.metadata.get("server_label", ""))
+
+
+def _short(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Counters and words as a provider names them, in the length of names."""
+    return {
+        name[:LONGEST_WORD]: value[:LONGEST_WORD] if isinstance(value, str) else value
+        for name, value in islice(metadata.items(), _MOST_COUNTERS)
+    }

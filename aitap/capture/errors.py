@@ -52,6 +52,7 @@ _BY_WORD = (
     ("modelstreamerror", "server_error"),
     ("inspection", "bad_request"),
     ("arrearage", "unauthorized"),
+    ("mismatch", "bad_request"),
     ("image_", "bad_request"),
     ("_image", "bad_request"),
 )

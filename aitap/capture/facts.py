@@ -31,6 +31,9 @@ __all__ = [
 
 Role = Literal["user", "assistant", "tool", "other"]
 
+_LONGEST_MEDIA_TYPE = 255
+"""RFC 6838, 4.2: two names of at most 127 characters each."""
+
 
 class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
     """An image or file of a user's turn; noted, never kept."""
@@ -39,6 +42,10 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
     media_type: str | None = None
     bytes: int | None = None
     uri: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.media_type is not None and len(self.media_type) > _LONGEST_MEDIA_TYPE:
+            msgspec.structs.force_setattr(self, "media_type", self.media_type[:_LONGEST_MEDIA_TYPE])
 
 
 class Message(msgspec.Struct):

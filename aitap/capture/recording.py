@@ -273,7 +273,6 @@ class Recording:
         add_children(record, facts, self._texts, servers=self._servers, secrets=self._secrets, at=at)
         if record.capture == "full":
             self._environment.contents.response(record, facts.answer, facts.response_id)
-        self.tells = self._environment.told.note(record, facts)
         record.response_model = facts.model
         record.stop_reason = facts.stop_reason
         if record.streaming and facts.first_output_at is not None:
@@ -287,6 +286,7 @@ class Recording:
             record.metadata["hidden_thoughts"] = facts.hidden_thoughts
         ending = Ending(self._status, self._response, failure, cancelled=cancelled, interrupted=interrupted)
         judge(record, facts, ending, self._texts, self._secrets)
+        self.tells = self._environment.told.note(record, facts)
         if self._request and record.outcome in ("failed", "cancelled"):
             self._environment.retries.failed(record.id, self._request, at)
         elif self._request and record.outcome == "completed":

@@ -59,9 +59,10 @@ def _framer(content_type: str, start: bytes) -> Framer | None:
         return JSONArrayParser()
     if start[:1] in (b"{", b"["):
         return None if declared in (None, SSEParser) else declared()
+    event = start[:1] in (b"e", b"d", b":", b"i", b"r")
     if declared is not None:
-        return declared()
-    return SSEParser() if start[:1] in (b"e", b"d", b":", b"i", b"r") else None
+        return SSEParser() if event and declared is LineParser else declared()
+    return SSEParser() if event else None
 
 
 class ResponseBody:

@@ -23,6 +23,8 @@ __all__ = ["MANIFEST", "Texts", "note_redacted"]
 
 MANIFEST = "redacted"
 """Where a record's metadata says what was removed."""
+_LONGEST_URI = 2048
+"""Characters that are kept of the address of what was attached."""
 
 _PRODUCT = re.compile(r"[A-Za-z][\w.+-]{0,63}/[\w.+-]{1,63}(?=$|[ ;,)])")
 """RFC 9110, 10.1.5: a product and its version. Comments beside them are free text."""
@@ -53,7 +55,7 @@ class Texts:
             else:
                 # The query of an address is often the signature that opens it.
                 bare = bare_url(attachment["uri"]) or ""
-                attachment["uri"] = self.told("user_prompts.0.metadata", bare)
+                attachment["uri"] = self.told("user_prompts.0.metadata", bare)[:_LONGEST_URI]
         return self.kept("user_prompts.0.prompt", prompt.text, prompt.metadata)
 
     def kept(self, field: str, text: str, metadata: dict[str, Any]) -> str:

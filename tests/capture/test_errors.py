@@ -46,6 +46,7 @@ def test_a_status_wins_over_the_words_beside_it() -> None:
         ("quota_exceeded", "rate_limited"),
         ("usage_not_included", "unauthorized"),
         ("bio_policy", "bad_request"),
+        ("data_residency_mismatch", "bad_request"),
         ("image_parse_error", "bad_request"),
         ("empty_image_file", "bad_request"),
         ("unsupported_parameter", "bad_request"),

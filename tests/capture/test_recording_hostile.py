@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from aitap.capture.dialects import DIALECTS
 from tests.capture.exchanges import APIS, CODERS, asked, blocking, ended, plain
 from tests.capture.making import (
     CHAT,
+    MESSAGES,
     RESPONSES,
     answers,
     cut,
@@ -184,6 +186,23 @@ def test_names_that_a_provider_makes_up_are_kept_in_the_length_of_names() -> Non
     found = record(CHAT, asked(CHAT), dump({"id": "x", "model": "m" * 70_000, "choices": [choice], "usage": usage}))
     assert (found.response_model, found.stop_reason) == ("m" * 256, "s" * 256)
     assert (found.token_usages[0].provider_model, found.tool_usages[0].tool) == ("m" * 256, "f" * 512)
+
+
+def test_counters_labels_and_media_types_that_somebody_makes_up_have_the_length_of_names() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "u" * 70_000: 1, "speed": "s" * 70_000}
+    usage |= {f"counter_{number}": number for number in range(10_000)}
+    call = {"type": "mcp_tool_use", "id": "m", "name": "list", "server_name": "l" * 70_000, "input": {}}
+    answer = {"id": "msg", "model": "m", "type": "message", "content": [call], "usage": usage}
+    picture = {"type": "base64", "media_type": "p" * 70_000, "data": "AAAA"}
+    page = {"type": "url", "url": "https://example.com/" + "a" * 70_000}
+    parts = [{"type": "text", "text": "see"}, *({"type": "image", "source": source} for source in (picture, page))]
+    found = record(MESSAGES, asked(MESSAGES, parts), dump(answer), content_type="application/json")
+    ended(found)
+    assert len(msgspec.json.encode(found)) < 16_000
+    assert (found.token_usages[0].input_tokens, found.token_usages[0].metadata["u" * 256]) == (1, 1)
+    assert found.tool_usages[0].metadata["server_label"] == "l" * 256
+    first, second = found.user_prompts[0].metadata["attachments"]
+    assert (first["media_type"], len(second["uri"])) == ("p" * 255, 2048)
 
 
 @pytest.mark.parametrize(("status", "told"), [(403, "HTTP 403"), (200, "the provider reported an error")])

@@ -44,7 +44,9 @@ def events(*pieces: bytes, content_type: str = "text/event-stream") -> list[tupl
     return [(kind, data) for kind, data, _ in body(*pieces, content_type=content_type)[0].events]
 
 
-@pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream; charset=utf-8", "", "text/plain"])
+@pytest.mark.parametrize(
+    "content_type", ["text/event-stream", "Text/Event-Stream; charset=utf-8", "", "text/plain", "application/x-ndjson"]
+)
 def test_an_event_stream_is_cut_into_events_whatever_it_is_called(content_type: str) -> None:
     for first in (b"data: 1\n\n", b"event: message\ndata: 1\n\n", b": hi\n\ndata: 1\n\n", b"\n\n id: 1\ndata: 1\n\n"):
         assert (b"message", b"1") in events(first, content_type=content_type)

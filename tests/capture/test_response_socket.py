@@ -230,3 +230,79 @@ def test_steering_that_failed_is_forgotten() -> None:
     wire.client(dump({"type": "response.steer", "input": "stop"}))
     wire.server(dump({"type": "response.steer.failed"}), ended)
     assert len(wire.server(*events(None, "resp_2", 4))) == 1
+
+
+def steering(said: Any, response_id: str) -> bytes:
+    return dump({"type": "response.steer", "input": said, "previous_response_id": response_id})
+
+
+def test_words_find_the_lane_of_the_response_that_they_steer() -> None:
+    wire = Wire({})
+    wire.ask(input="go left", stream_id="a")
+    wire.ask(input="go up", stream_id="b")
+    begun, ended = events("a", "resp_1", 3)
+    wire.server(begun, events("b", "resp_2", 3)[0])
+    wire.client(steering("no, right", "resp_1"))
+    wire.server(dump({"type": "response.steer.accepted", "steer": {"id": "s_1"}, "stream_id": "a"}), ended)
+    _, steered = wire.server(*events("a", "resp_3", 4))
+    assert [prompt.prompt for prompt in steered.user_prompts] == ["no, right"]
+    assert (steered.lineage.previous_response_id, steered.outcome) == ("resp_1", "completed")
+
+
+def test_words_that_wait_for_results_belong_to_the_request_that_brings_them() -> None:
+    wire = Wire({})
+    wire.ask(input="go left")
+    begun, ended = events(None, "resp_1", 3)
+    wire.server(begun)
+    wire.client(steering([user("no, right")], "resp_1"))
+    wire.server(ended, dump({"type": "response.steer.pending", "steer": {"id": "s_1"}}))
+    given = {
+        "type": "response.create",
+        "model": "n",
+        "previous_response_id": "resp_1",
+        "input": [{"type": "function_call_output", "call_id": "c", "output": "ok"}],
+    }
+    wire.client(dump(given))
+    _, steered = wire.server(*events(None, "resp_2", 4))
+    assert [prompt.prompt for prompt in steered.user_prompts] == ["no, right"]
+    assert [result.call_id for result in steered.lineage.tool_results] == ["c"]
+    assert (steered.model, steered.request_bytes, steered.metadata["steered"]) == ("n", len(dump(given)), True)
+
+
+def test_words_that_are_refused_take_nothing_else_with_them() -> None:
+    wire = Wire({})
+    wire.ask(input="go left")
+    begun, ended = events(None, "resp_1", 3)
+    wire.server(begun)
+    wire.client(steering("no, right", "resp_1"))
+    wire.client(steering("no, up", "resp_1"))
+    error = {"type": "invalid_request_error", "code": "too_many_pending_steers", "message": "Too many"}
+    steer = {"previous_response_id": "resp_1", "input": "no, up"}
+    (first,) = wire.server(dump({"type": "response.steer.failed", "error": error, "steer": steer}), ended)
+    assert (first.outcome, first.error_message) == ("completed", None)
+    _, steered = wire.server(*events(None, "resp_2", 4))
+    assert [prompt.prompt for prompt in steered.user_prompts] == ["no, right"]
+
+
+def test_results_may_be_given_while_the_response_goes_on() -> None:
+    wire = Wire({})
+    wire.ask(input="go")
+    call = {"type": "function_call", "id": "fc", "call_id": "c", "name": "read", "arguments": "{}"}
+    *going, completed = map(dump, response_events([call]))
+    wire.server(*going)
+    output = {"type": "function_call_output", "call_id": "c", "output": "four"}
+    given = dump({"type": "response.inject", "response_id": "resp_1", "input": [output]})
+    wire.client(given)
+    (found,) = wire.server(dump({"type": "response.inject.created", "response_id": "resp_1"}), completed)
+    (tool,) = found.tool_usages
+    assert (tool.result_status, tool.result_bytes, found.outcome) == (None, 4, "completed")
+    assert found.request_bytes > len(given)
+
+
+def test_what_no_json_can_hold_is_no_word_to_steer_by() -> None:
+    wire = Wire({})
+    wire.client(b'{"type":"response.create","model":NaN,"input":"go"}')
+    wire.server(events(None, "resp_1", 3)[0])
+    wire.client(b'{"type":"response.steer","previous_response_id":"resp_1","input":[1e999,%d]}' % 2**70)
+    found = wire.server(events(None, "resp_1", 3)[1], *events(None, "resp_2", 3))
+    assert [record.outcome for record in found] == ["completed", "completed"]

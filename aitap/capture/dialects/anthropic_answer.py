@@ -38,6 +38,7 @@ class _Block(msgspec.Struct):
     is_error: Raw = _NONE
     content: Raw = _NONE
     caller: Raw = _NONE
+    toolset_name: Raw = _NONE
     origin: Raw = msgspec.field(default=_NONE, name="from")
     to: Raw = _NONE
     trigger: Raw = _NONE
@@ -70,6 +71,7 @@ class _Document(msgspec.Struct):
     usage: Raw = _NONE
     error: Raw = _NONE
     input_tokens: Raw = _NONE
+    copilot_usage: Raw = _NONE
 
 
 _start = msgspec.json.Decoder(_Start)
@@ -165,7 +167,9 @@ class MessageDecoder:
                 self._facts.stop_reason = as_str(delta.get("stop_reason")) or self._facts.stop_reason
                 self._facts.stop_category = _category(delta.get("stop_details")) or self._facts.stop_category
                 self._count(as_dict(event.get("usage")))
+                self._count({"copilot_usage": event.get("copilot_usage")})
             case "message_stop":
+                self._count({"copilot_usage": event.get("copilot_usage")})
                 self._stopped = True
             case "error":
                 self._facts.error = _error(event)
@@ -193,7 +197,8 @@ class MessageDecoder:
         self._facts.model = as_str(value_of(parts.model))
         self._facts.stop_reason = as_str(value_of(parts.stop_reason))
         self._facts.stop_category = _category(value_of(parts.stop_details))
-        self._count(as_dict(value_of(parts.usage)))
+        # GitHub Copilot says beside the counters what its own units come to.
+        self._count(as_dict(value_of(parts.usage)) | {"copilot_usage": value_of(parts.copilot_usage)})
         for index, item in enumerate(jsontext.raw_items(parts.content)):
             block = jsontext.split(item, _block)
             if block is not None:
@@ -272,6 +277,8 @@ def _tool(opened: _Open) -> ToolFact:
     metadata: dict[str, Any] = {} if opened.closed else {"partial": True}
     if server := as_str(value_of(block.server_name)):
         metadata["server_label"] = server
+    if toolset := as_str(value_of(block.toolset_name)):  # a browser's "click" is not the tool that has this name alone
+        metadata["toolset"] = toolset[:256]
     caller = as_dict(value_of(block.caller))
     if program := as_str(caller.get("tool_id")):  # code that the provider runs calls it, not the model itself
         metadata["caller"] = program[:256]

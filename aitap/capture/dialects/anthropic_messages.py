@@ -46,6 +46,7 @@ class _Body(msgspec.Struct):
     output_config: Raw = _NONE
     output_format: Raw = _NONE
     diagnostics: Raw = _NONE
+    thread: Raw = _NONE
     mcp_servers: Raw = _NONE
     compaction: Raw = _NONE
 
@@ -74,6 +75,8 @@ class AnthropicMessages:
             has_tools=len(parts.tools) > len(b"[]") and bytes(parts.tools) != b"null",
             max_tokens=as_int(value_of(parts.max_tokens)),
             output_schema=bool(parts.output_format) or b'"format"' in bytes(parts.output_config),
+            # In a thread the provider holds what was said before ("Message threads").
+            previous_response_id=as_str(as_dict(value_of(parts.thread)).get("previous_message_id")) or None,
             conversation=lambda: [_outline(item) for item in messages],
             contents=lambda: RequestContents(messages, message_turns, parts.system, parts.tools),
         )

@@ -98,6 +98,8 @@ def _content(found: Message, kind: str, value: Any) -> None:
         case "guardContent":
             if text := as_str(as_dict(as_dict(value).get("text")).get("text")):
                 found.texts.append(text)
+            if image := as_dict(as_dict(value).get("image")):
+                found.attachments.append(_attachment("image", image))
         case "toolResult":
             if result := tool_result(as_dict(value)):
                 found.results.append(result)
@@ -105,6 +107,8 @@ def _content(found: Message, kind: str, value: Any) -> None:
             found.calls.append(f"{as_dict(value).get('name')}:{as_dict(value).get('toolUseId')}")
         case "image" | "document" | "video" | "audio":
             found.attachments.append(_attachment(kind, as_dict(value)))
+        case "searchResult":
+            found.attachments.append(Attachment(type="search_result", uri=as_str(as_dict(value).get("source"))))
 
 
 def _attachment(kind: str, block: dict[str, Any]) -> Attachment:

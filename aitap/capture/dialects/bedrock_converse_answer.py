@@ -115,6 +115,7 @@ class ConverseDecoder:
         self._facts = ResponseFacts()
         self._blocks: dict[int, _Open] = {}
         self._results: dict[str, dict[str, Any]] = {}
+        self._given: dict[int, dict[str, Any]] = {}
         self._stopped = False
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:
@@ -149,7 +150,7 @@ class ConverseDecoder:
                 _ToolUse(as_str(call.get("toolUseId")), as_str(call.get("name")) or "", type=as_str(call.get("type")))
             )
         elif result := as_dict(start.get("toolResult")):
-            self._results[as_str(result.get("toolUseId")) or ""] = result
+            self._results[as_str(result.get("toolUseId")) or ""] = self._given[index] = result
 
     def _on_delta(self, index: int, delta: dict[str, Any]) -> None:
         if call := as_dict(delta.get("toolUse")):
@@ -159,6 +160,8 @@ class ConverseDecoder:
             opened = self._blocks.setdefault(index, _Open())
             opened.pieces.append(as_str(thought.get("text")) or "")
             opened.hidden = opened.hidden or "redactedContent" in thought or "signature" in thought
+        elif (pieces := as_list(delta.get("toolResult"))) and (result := self._given.get(index)) is not None:
+            result["content"] = [*as_list(result.get("content")), *pieces]
         elif self._keep_text and (text := as_str(delta.get("text"))):
             self._texts.setdefault(index, []).append(text)
 

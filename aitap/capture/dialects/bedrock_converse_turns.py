@@ -24,8 +24,8 @@ def turns_of(message: dict[str, Any]) -> list[Turn]:
     parts = _parts(message.get("content"))
     if not parts:
         return []
-    if message.get("role") == "assistant":
-        return [Turn("assistant", parts)]
+    if message.get("role") in ("assistant", "system"):
+        return [Turn(message["role"], parts)]
     return [Turn("tool" if all(part["type"] == "tool_result" for part in parts) else "user", parts)]
 
 
@@ -47,7 +47,8 @@ def _part(kind: str, value: Any) -> list[turns.Part]:
         case "text":
             return turns.text(value)
         case "guardContent":
-            return turns.text(as_dict(inner.get("text")).get("text"))
+            image = as_dict(inner.get("image"))
+            return turns.text(as_dict(inner.get("text")).get("text")) or (_blob("image", image) if image else [])
         case "reasoningContent" | "cachePoint":
             return []
         case "toolUse":

@@ -42,6 +42,7 @@ class _Chunk(msgspec.Struct):
     service_tier: Raw = _NONE
     error: Raw = _NONE
     x_groq: Raw = _NONE
+    copilot_usage: Raw = _NONE  # GitHub Copilot: what its own units come to
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
@@ -92,6 +93,7 @@ class ChatDecoder:
         self._texts: dict[int, list[Any]] = {}
         self._facts = ResponseFacts()
         self._usage: dict[str, Any] | None = None
+        self._billed: dict[str, int | float] = {}
         self._calls: dict[tuple[int, int], _Call] = {}
         self._order: list[_Call] = []
         self._run: dict[int, ToolFact] = {}
@@ -147,11 +149,14 @@ class ChatDecoder:
         facts.response_id = facts.response_id or chunk.id or None
         facts.model = facts.model or chunk.model or None
         usage = as_dict(value_of(chunk.usage)) or as_dict(groq.get("usage"))
+        if chunk.copilot_usage:
+            self._billed = jsontext.flat_numbers(value_of(chunk.copilot_usage), "copilot_usage")
         for choice in chunk.choices or ():
             usage = usage or as_dict(value_of(choice.usage))  # Moonshot's place for it
             self._choice(choice, at)
         if usage:
-            self._usage = usage | {"service_tier": as_str(value_of(chunk.service_tier))}
+            tier = as_str(value_of(chunk.service_tier))
+            self._usage = usage | {"service_tier": tier} if tier else usage  # Mistral has it among the counters
         elif not chunk.choices and facts.error is None:
             facts.error = _complaint(as_dict(value_of(data)))
 
@@ -227,6 +232,8 @@ class ChatDecoder:
         ended = self._done or (self._finished and not self._open)
         facts.complete = ended and facts.error is None
         facts.usage = None if self._usage is None else chat_usage(self._usage, partial=not ended)
+        if facts.usage is not None:
+            facts.usage.extra |= self._billed
         facts.thoughts = [
             ThoughtFact("reasoning_content", "".join(pieces)) for _, pieces in sorted(self._thought.items())
         ]
@@ -313,7 +320,7 @@ def _promised(document: dict[str, Any]) -> str | None:
 def error_fact(document: Any) -> ErrorFact:
     """The error in a body of any of the shapes OpenAI-like services send: ``error`` as object or text, or flat."""
     outer = as_dict(document)
-    error = outer.get("error", document)
+    error = outer.get("error") or document
     if isinstance(error, list) and error:
         error = error[0]
     if isinstance(error, str):

@@ -3,7 +3,8 @@
 Protocol facts are Ollama's public API reference: it streams unless ``stream`` is false; the last object
 has ``done: true`` and the counters; a tool call comes whole, its arguments as an object, and with an id
 in newer versions only; an error in the midst of a stream is a line of its own. ``prompt_eval_count`` is
-what was evaluated: a prompt that was still in the model's own cache counts less.
+all of the prompt where ``prompt_eval_cached_count`` tells what of it was read from the model's own cache; older
+versions do not tell, and count what was evaluated.
 """
 
 from __future__ import annotations
@@ -239,8 +240,10 @@ def _usage(line: dict[str, Any]) -> UsageFact | None:
     written = as_int(line.get("eval_count"))
     if read is None and written is None:
         return None
+    cached = min(as_int(line.get("prompt_eval_cached_count")) or 0, read or 0)
     return UsageFact(
-        input_tokens=read or 0,
+        input_tokens=(read or 0) - cached,
         output_tokens=written or 0,
+        cache_read_input_tokens=cached,
         extra={name: number for name, number in jsontext.flat_numbers(line).items() if name.endswith("_duration")},
     )

@@ -49,6 +49,7 @@ class _Body(msgspec.Struct):
     conversation: Raw = _NONE
     text: Raw = _NONE
     generate: Raw = _NONE
+    prompt_cache_options: Raw = _NONE
     client_metadata: Raw = _NONE
     metadata: Raw = _NONE
 
@@ -90,7 +91,8 @@ class OpenAIResponses:
             has_tools=len(parts.tools) > len(b"[]") or _offers_tools(items),
             max_tokens=as_int(value_of(parts.max_output_tokens)),
             output_schema=b"json_schema" in bytes(parts.text),
-            prewarm=bytes(parts.generate) == b"false",
+            prewarm=bytes(parts.generate) == b"false"
+            or as_dict(value_of(parts.prompt_cache_options)).get("prewarm") is True,
             previous_response_id=as_str(value_of(parts.previous_response_id)) or None,
             conversation=lambda: [_outline(item) for item in items] or newest,
             contents=lambda: RequestContents(items or [parts.input], item_turns, parts.instructions, parts.tools),

@@ -47,7 +47,7 @@ def turns_of(item: dict[str, Any]) -> list[Turn]:
 
 
 def _call(kind: str, item: dict[str, Any]) -> list[Turn]:
-    name = item.get("name") or kind.removesuffix("_call")
+    name = item.get("action" if kind == "multi_agent_call" else "name") or kind.removesuffix("_call")
     where = None if kind in ("function_call", "custom_tool_call") else "mcp" if kind == "mcp_call" else "server"
     given = next((item[key] for key in _INPUTS if item.get(key) is not None), None)
     call_id = item.get("call_id") or item.get("id")

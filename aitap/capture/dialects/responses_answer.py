@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aitap.capture.dialects.chat_answer import error_fact
 from aitap.capture.dialects.openai_responses_turns import item_turns, turns_of
 from aitap.capture.dialects.openai_usage import response_usage
+from aitap.capture.dialects.responses_items import OutputItem, given_results, read_item, result_of, tool_of, unnamed
 from aitap.capture.facts import (
     ErrorFact,
     ResponseFacts,
     ThoughtFact,
-    ToolFact,
     Turn,
 )
 from aitap.capture.wire import jsontext
 from aitap.capture.wire.jsontext import as_dict, as_int, as_list, as_str, value_of
-from aitap.record import ToolKind, ToolResult
+
+if TYPE_CHECKING:
+    from aitap.record import ToolResult
 
 __all__ = ["ResponsesDecoder"]
 
@@ -34,10 +36,12 @@ class _Response(msgspec.Struct):
     output: Raw = _NONE
     usage: Raw = _NONE
     tool_usage: Raw = _NONE
+    copilot_usage: Raw = _NONE
     service_tier: Raw = _NONE
     error: Raw = _NONE
     incomplete_details: Raw = _NONE
     input_tokens: Raw = _NONE
+    answers: Raw = _NONE  # of the Decisions API, whose requests and counters are those of Responses
     background: Raw = _NONE
     created_at: Raw = _NONE
 
@@ -49,36 +53,8 @@ class _Event(msgspec.Struct):
     output_index: int | None = None
     error: Raw = _NONE
     delta: Raw = _NONE
-
-
-class _Output(msgspec.Struct):
-    """An output item, its arguments still the provider's own text."""
-
-    type: str = ""
-    id: Raw = _NONE
-    call_id: Raw = _NONE
-    name: Raw = _NONE
-    namespace: Raw = _NONE
-    arguments: Raw = _NONE
     input: Raw = _NONE
-    action: Raw = _NONE
-    actions: Raw = _NONE
-    code: Raw = _NONE
-    queries: Raw = _NONE
-    operation: Raw = _NONE
-    server_label: Raw = _NONE
-    server_url: Raw = _NONE
-    output: Raw = _NONE
-    outputs: Raw = _NONE
-    result: Raw = _NONE
-    results: Raw = _NONE
-    error: Raw = _NONE
-    status: Raw = _NONE
-    role: Raw = _NONE
-    phase: Raw = _NONE
-    content: Raw = _NONE
-    summary: Raw = _NONE
-    encrypted_content: Raw = _NONE
+    copilot_usage: Raw = _NONE
 
 
 _GOING_ON = ("queued", "in_progress")
@@ -86,7 +62,6 @@ _GOING_ON = ("queued", "in_progress")
 
 _event = msgspec.json.Decoder(_Event)
 _response = msgspec.json.Decoder(_Response)
-_outputs = msgspec.json.Decoder(_Output)
 
 
 class ResponsesDecoder:
@@ -119,6 +94,7 @@ class ResponsesDecoder:
         self._facts = ResponseFacts()
         self._done: dict[int, Raw] = {}
         self._final: list[Raw] = []
+        self._given: dict[str, ToolResult] = {}
         self._ended = False
 
     def event(self, kind: bytes, data: bytes, at: float) -> None:
@@ -133,6 +109,8 @@ class ResponsesDecoder:
         match name:
             case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
                 self._read(event.response, final=True)
+                self._ended = True
+                self._bill(event.copilot_usage)
                 if name == "response.failed" and self._facts.error is None:
                     self._facts.error = ErrorFact(message="the provider reported a failed response")
             case "response.created" | "response.in_progress" | "response.queued":
@@ -144,6 +122,9 @@ class ResponsesDecoder:
             case "response.output_text.delta" if self._keep_text:
                 # Kept for the case that the stream is cut before it says the item whole.
                 self._texts.setdefault(event.output_index or 0, []).append(as_str(value_of(event.delta)) or "")
+            case "response.inject":
+                # The client's own, over a WebSocket: results of tools, while the response goes on.
+                self._given |= {given.call_id: given for given in given_results(event.input)}
             case "error":
                 self._facts.error = error_fact(value_of(data))
             case _:
@@ -158,7 +139,7 @@ class ResponsesDecoder:
         if response is None:
             return
         whole = response.output or response.usage or response.status or response.input_tokens
-        if whole and (response.id or response.object):
+        if (whole and (response.id or response.object)) or response.answers:
             self._read(Raw(data), final=True)
         elif response.error:
             self._facts.error = error_fact(value_of(data))
@@ -183,6 +164,7 @@ class ResponsesDecoder:
             facts.usage = response_usage(usage)
         if facts.usage is not None:
             facts.usage.extra |= jsontext.flat_numbers(value_of(response.tool_usage), "tool_usage")
+            self._bill(response.copilot_usage)
             if tier := as_str(value_of(response.service_tier)):
                 facts.usage.extra["service_tier"] = tier
         if error := value_of(response.error):
@@ -191,13 +173,19 @@ class ResponsesDecoder:
             facts.error = ErrorFact(message="the provider reported a failed response")
         self._final = [Raw(bytes(item)) for item in jsontext.raw_items(response.output)]
 
+    def _bill(self, counters: Raw) -> None:
+        """GitHub Copilot says beside a response, or in it, what its own units come to."""
+        if self._facts.usage is not None:
+            self._facts.usage.extra |= jsontext.flat_numbers(value_of(counters), "copilot_usage")
+
     def facts(self) -> ResponseFacts:
         facts = self._facts
         facts.complete = self._ended and facts.error is None
         facts.tools, facts.thoughts, facts.hidden_thoughts = [], [], 0
         results: dict[str, ToolResult] = {}
+        drawn: dict[str, int] = {}
         for raw in self._final or [item for _, item in sorted(self._done.items())]:
-            item: _Output | None = jsontext.split(raw, _outputs)
+            item = read_item(raw)
             if item is None:
                 continue
             if item.type == "reasoning":
@@ -206,11 +194,17 @@ class ResponsesDecoder:
                 if as_str(value_of(item.phase)) == "commentary":
                     facts.thoughts += [ThoughtFact("commentary", text) for text in _texts(item.content, "output_text")]
             elif item.type.endswith("_call") or item.type in ("mcp_approval_request", "program"):
-                facts.tools.append(_tool(item))
-            elif item.type.endswith("_output") and (call_id := as_str(value_of(item.call_id))):
-                results[call_id] = _result(item, call_id)
+                facts.tools.append(tool_of(item))
+                for path, number in jsontext.flat_numbers(value_of(item.svg_usage), "svg_usage").items():
+                    drawn[path] = drawn.get(path, 0) + (as_int(number) or 0)
+            elif item.type.endswith("_output"):
+                call_id = as_str(value_of(item.call_id)) or unnamed(item, facts.tools, results)
+                if call_id:
+                    results[call_id] = result_of(item, call_id)
+        if facts.usage is not None:
+            facts.usage.extra |= drawn
         for tool in facts.tools:
-            tool.result = tool.result or results.get(tool.call_id or "")
+            tool.result = tool.result or results.get(tool.call_id or "") or self._given.get(tool.call_id or "")
         if self._keep_text:
             facts.answer = self._answer()
         return facts
@@ -223,7 +217,7 @@ class ResponsesDecoder:
             items[index] = {"type": "message", "role": "assistant", "content": "".join(pieces)}
         return [turn for _, item in sorted(items.items()) for turn in turns_of(item)]
 
-    def _reasoning(self, item: _Output) -> None:
+    def _reasoning(self, item: OutputItem) -> None:
         thoughts = [ThoughtFact("reasoning_summary", text) for text in _texts(item.summary, "summary_text")]
         thoughts += [ThoughtFact("reasoning_content", text) for text in _texts(item.content, "reasoning_text")]
         self._facts.thoughts += thoughts
@@ -234,71 +228,3 @@ class ResponsesDecoder:
 def _texts(raw: Raw, kind: str) -> list[str]:
     parts = map(as_dict, as_list(value_of(raw)))
     return [text for part in parts if part.get("type", kind) == kind and (text := as_str(part.get("text")))]
-
-
-# Run by the provider itself, so that the item tells how the call went; the others wait for the client's answer.
-_SERVER_RUN = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
-
-
-_KINDS: dict[str, ToolKind] = {
-    "function_call": "function",
-    "custom_tool_call": "custom",
-    "mcp_call": "mcp",
-    "mcp_approval_request": "mcp",
-}
-
-
-def _result(item: _Output, call_id: str) -> ToolResult:
-    """What came of a tool that the provider ran, where that is an item of its own."""
-    failed = as_str(value_of(item.status)) in ("failed", "incomplete")
-    return ToolResult(call_id=call_id, status="error" if failed else "ok", size=_size(item))
-
-
-def _size(item: _Output) -> int | None:
-    """Bytes of what a tool gave back; None where the item does not hold it."""
-    for raw in (item.output, item.outputs, item.results, item.result):
-        if raw and bytes(raw) != b"null":
-            text = as_str(value_of(raw))
-            return len(raw) if text is None else len(text.encode("utf-8", "replace"))
-    return None
-
-
-def _tool(item: _Output) -> ToolFact:
-    item_id = as_str(value_of(item.id))
-    call_id = as_str(value_of(item.call_id)) or item_id
-    status = as_str(value_of(item.status))
-    error = value_of(item.error)
-    metadata: dict[str, Any] = {}
-    if namespace := as_str(value_of(item.namespace)):
-        metadata["namespace"] = namespace
-    if label := as_str(value_of(item.server_label)):
-        metadata["server_label"] = label
-    if status == "incomplete":
-        metadata["partial"] = True
-    if item.type == "mcp_approval_request":
-        # The call itself is an item of its own, later, if the person agrees.
-        metadata["approval"] = "requested"
-    result = None
-    if item.type in _SERVER_RUN and status in ("completed", "failed", None):
-        failed = status == "failed" or bool(error)
-        result = ToolResult(call_id=call_id or "", status="error" if failed else "ok", size=_size(item))
-    return ToolFact(
-        tool=as_str(value_of(item.name)) or item.type.removesuffix("_call"),
-        input=_input(item),
-        kind=_KINDS.get(item.type, "server"),
-        call_id=call_id,
-        item_id=item_id,
-        server_url=as_str(value_of(item.server_url)),
-        result=result,
-        error=(as_str(error) or jsontext.raw_text(item.error)) if error else None,
-        metadata=metadata,
-    )
-
-
-def _input(item: _Output) -> str:
-    """What the model passed to the tool: text as it is, everything else as the provider's JSON text."""
-    for raw in (item.arguments, item.input, item.action, item.actions, item.code, item.operation, item.queries):
-        if raw and bytes(raw) != b"null":
-            text = as_str(value_of(raw))
-            return jsontext.raw_text(raw) if text is None else text
-    return ""

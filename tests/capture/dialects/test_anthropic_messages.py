@@ -491,6 +491,21 @@ def test_a_call_that_running_code_makes_names_it() -> None:
     assert (by_code.kind, by_code.metadata, by_model.metadata) == ("function", {"caller": "srvtoolu_1"}, {})
 
 
+def test_a_tool_of_a_set_is_told_from_one_of_its_own_name() -> None:
+    (tool,) = read(MESSAGES, message_events([call("t_1", "left_click", "{}", toolset_name="browser")])).tools
+    assert (tool.tool, tool.kind, tool.metadata) == ("left_click", "function", {"toolset": "browser"})
+
+
+def test_a_thread_that_the_provider_holds_goes_on_from_the_answer_it_names() -> None:
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    asked = {"model": "c", "messages": [user("and now?")], "thread": thread}
+    found = record(MESSAGES, asked, sse(MESSAGES, message_events([text("So")])))
+    assert (found.lineage.previous_response_id, found.lineage.history) == ("msg_1", [])
+    assert [prompt.prompt for prompt in found.user_prompts] == ["and now?"]
+    begun = record(MESSAGES, {**asked, "thread": {"type": "create"}}, sse(MESSAGES, message_events([text("So")])))
+    assert (begun.lineage.previous_response_id, len(begun.lineage.history)) == (None, 1)
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_result_that_comes_with_a_later_answer_completes_the_earlier_call(streamed: bool) -> None:
     """Code that waits for a tool of the client's, a turn that was paused: their result opens the next answer."""
@@ -650,3 +665,13 @@ def test_what_else_the_price_depends_on_stands_with_the_tokens() -> None:
     usage = read(MESSAGES, message_events([text("hi")], usage=told)).usage
     assert usage is not None
     assert usage.extra == {"service_tier": "standard", "speed": "fast", "inference_geo": "us"}
+
+
+def test_what_copilot_bills_stands_beside_the_counters() -> None:
+    *going, last = message_events([text("So")])
+    billed = {"copilot_usage": {"total_nano_aiu": 250_000_000, "token_details": [{"token_count": 1}]}}
+    delta = [*going[:-1], going[-1] | billed, last]
+    streams = [read(MESSAGES, events) for events in (delta, [*going, last | billed])]
+    for facts in (*streams, read_document(MESSAGES, message({"type": "text", "text": "So"}) | billed)):
+        assert facts.usage is not None
+        assert facts.usage.extra["copilot_usage.total_nano_aiu"] == 250_000_000

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitap.capture.dialects.bedrock_converse_turns import message_turns
 from aitap.record import Interception
 from tests.capture.framing import EVENT_STREAM, event, exception, exchange
 from tests.capture.making import cut, cuts, dump
@@ -181,10 +183,15 @@ def test_a_tool_that_ran_at_the_provider_comes_with_its_result() -> None:
             "contentBlockStart",
             {"contentBlockIndex": 1, "start": {"toolResult": {"toolUseId": "s1", "status": "success"}}},
         ),
+        *(
+            ("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"toolResult": [part]}})
+            for part in ({"text": "four"}, {"json": {"a": 1}})
+        ),
         ("messageStop", {"stopReason": "end_turn"}),
     ]
     [streamed] = stream(frames(events)).tool_usages
     assert (streamed.kind, streamed.result_status) == ("server", "ok")
+    assert streamed.result_bytes == 4 + len('{"json":{"a":1}}')
 
 
 def turns(*content: Any) -> dict[str, Any]:
@@ -208,6 +215,8 @@ def test_pictures_and_documents_are_noted_and_guarded_text_counts() -> None:
         {"guardContent": {"text": {"text": "What is this?", "qualifiers": ["guard_content"]}}},
         {"image": {"format": "png", "source": {"bytes": "aGVsbG8h"}}},
         {"document": {"format": "pdf", "name": "a", "source": {"s3Location": {"uri": "s3://bucket/a.pdf"}}}},
+        {"guardContent": {"image": {"format": "jpeg", "source": {"bytes": "aGVsbG8h"}}}},
+        {"searchResult": {"source": "https://example.com/a", "title": "A", "content": [{"text": "About"}]}},
         {"cachePoint": {"type": "default"}},
     ]
     record = converse({"messages": [{"role": "user", "content": content}]}, answer({"text": "A file"}))
@@ -216,6 +225,8 @@ def test_pictures_and_documents_are_noted_and_guarded_text_counts() -> None:
     assert prompt.metadata["attachments"] == [
         {"type": "image", "media_type": "image/png", "bytes": 6},
         {"type": "document", "media_type": "pdf", "uri": "s3://bucket/a.pdf"},
+        {"type": "image", "media_type": "image/jpeg", "bytes": 6},
+        {"type": "search_result", "uri": "https://example.com/a"},
     ]
 
 
@@ -243,3 +254,10 @@ def test_an_odd_event_costs_only_itself(kind: str, payload: Any) -> None:
     record = stream([event(kind, payload), *frames(STREAM)])
     assert (record.outcome, len(record.tool_usages)) == ("completed", 2)
     assert usage(record) == COUNTED
+
+
+def test_what_the_system_says_between_the_turns_is_no_turn_of_the_users() -> None:
+    told = {"role": "system", "content": [{"text": "Be brief"}]}
+    record = converse({"messages": [*ASK["messages"], told]}, answer({"text": "Hi"}))  # type: ignore[misc]
+    assert [prompt.prompt for prompt in record.user_prompts] == ["Say hi"]
+    assert [turn.role for turn in message_turns(msgspec.Raw(dump(told)))] == ["system"]

@@ -161,3 +161,9 @@ def test_llama_cpp_has_ollamas_path_and_openais_language(streamed: bool) -> None
     assert (record.outcome, record.stop_reason) == ("completed", "tool_calls")
     assert [tool.tool for tool in record.tool_usages] == ["read"]
     assert (record.token_usages[0].input_tokens, record.token_usages[0].output_tokens) == (11, 7)
+
+
+@pytest.mark.parametrize(("cached", "counted"), [(8, (3, 8)), (0, (11, 0)), (99, (0, 11)), ("8", (11, 0))])
+def test_what_came_from_the_cache_is_told_from_what_was_read(cached: Any, counted: tuple[int, int]) -> None:
+    [usage] = chat([{**said(), "done": True, **COUNTS, "prompt_eval_cached_count": cached}]).token_usages
+    assert (usage.input_tokens, usage.cache_read_input_tokens) == counted

@@ -459,3 +459,19 @@ def test_the_tier_of_service_stands_with_the_tokens_that_it_prices(tier: Any, ke
     usage = read_document(CHAT, document({"content": "hi"}, usage=USAGE, service_tier=tier)).usage
     assert usage is not None
     assert {name: value for name, value in usage.extra.items() if name == "service_tier"} == kept
+
+
+def test_the_tier_of_service_may_stand_among_the_counters() -> None:
+    usage = read_document(CHAT, document({"content": "hi"}, usage={**USAGE, "service_tier": "flex"})).usage
+    assert usage is not None
+    assert usage.extra["service_tier"] == "flex"
+
+
+def test_what_copilot_bills_stands_beside_the_counters() -> None:
+    *going, last = chat_events([{"content": "hi"}], usage=USAGE)
+    billed = {"copilot_usage": {"total_nano_aiu": 250_000_000, "token_details": [{"token_count": 1}]}}
+    facts = [
+        read(CHAT, [*going, last | billed]),
+        read_document(CHAT, document({"content": "hi"}, usage=USAGE) | billed),
+    ]
+    assert [one.usage.extra["copilot_usage.total_nano_aiu"] for one in facts if one.usage] == [250_000_000] * 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -524,3 +524,90 @@ def test_reasoning_beside_the_output_is_billed_as_output() -> None:
     ).usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (32, 103)
+
+
+# Of 2026
+
+
+def result(call_id: str, *, status: Literal["ok", "error"] = "ok") -> ToolResult:
+    return ToolResult(call_id=call_id, status=status, size=2)
+
+
+def test_a_cache_may_be_prepared_by_its_own_option() -> None:
+    assert ask(RESPONSES, prompt_cache_options={"prewarm": True}, input="hi").prewarm
+    assert not ask(RESPONSES, prompt_cache_options={"mode": "explicit"}, input="hi").prewarm
+
+
+def test_a_search_for_tools_that_the_provider_runs_has_a_result_without_an_id() -> None:
+    call = {"type": "tool_search_call", "id": "ts_1", "call_id": None, "execution": "server", "arguments": {"q": "x"}}
+    output = {"type": "tool_search_output", "id": "to_1", "call_id": None, "execution": "server", "tools": []}
+    items = [call, output, {**call, "id": "ts_2"}, {**output, "status": "incomplete"}]
+    for facts in (read(RESPONSES, response_events(items)), read_document(RESPONSES, document(*items))):
+        first, second = facts.tools
+        assert (first.tool, first.kind, first.call_id) == ("tool_search", "server", "ts_1")
+        assert (first.result, second.result) == (result("ts_1"), result("ts_2", status="error"))
+
+
+def test_who_called_a_tool_is_kept_where_it_was_not_the_model_that_was_asked() -> None:
+    program = {**CALL, "caller": {"type": "program", "caller_id": "prog_1"}}
+    spawn = {"type": "multi_agent_call", "id": "ma", "call_id": "c_2", "action": "spawn_agent", "arguments": "{}"}
+    done = {"type": "multi_agent_call_output", "id": "mo", "call_id": "c_2", "action": "spawn_agent", "output": []}
+    inner = {**CALL, "call_id": "c_3", "agent": {"agent_name": "/root/searcher"}}
+    plain = {**CALL, "call_id": "c_4", "caller": {"type": "direct"}}
+    tools = read(RESPONSES, response_events([program, spawn, done, inner, plain])).tools
+    assert [tool.tool for tool in tools] == ["read", "spawn_agent", "read", "read"]
+    assert [tool.metadata for tool in tools] == [{"caller": "prog_1"}, {}, {"agent": "/root/searcher"}, {}]
+    assert (tools[1].kind, tools[1].input, tools[1].result) == ("server", "{}", result("c_2"))
+
+
+def test_what_drawings_cost_is_counted_beside_the_answer() -> None:
+    drawing = {"type": "image_generation_call", "id": "ig", "status": "completed", "result": "PHN2Zy8+"}
+    svg = {"model": "gpt-image-3", "input_tokens": 20, "output_tokens": 7}
+    usage = read(RESPONSES, response_events([{**drawing, "svg_usage": svg}, {**drawing, "svg_usage": svg}])).usage
+    assert usage is not None
+    assert (usage.output_tokens, usage.extra["svg_usage.input_tokens"], usage.extra["svg_usage.output_tokens"]) == (
+        9,
+        40,
+        14,
+    )
+
+
+def test_decisions_are_an_answer_without_id_and_status() -> None:
+    usage = {
+        "input_tokens": 30,
+        "input_tokens_details": {"cached_tokens": 20, "cache_write_tokens": 0},
+        "output_tokens": 0,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 30,
+    }
+    answer = {"answers": [{"type": "predicate", "name": "spam", "probability": 0.2}], "model": "m-1", "usage": usage}
+    question = {"type": "predicate", "name": "spam", "question": "Is it?"}
+    asked = {"model": "m", "input": [user("Buy!")], "questions": [question]}
+    found = exchange("api.openai.com", "/v1/decisions", asked, json.dumps(answer).encode())
+    assert (found.outcome, found.purpose, found.response_model, found.user_prompts) == (
+        "completed",
+        "auxiliary",
+        "m-1",
+        [],
+    )
+    assert (found.token_usages[0].input_tokens, found.token_usages[0].cache_read_input_tokens) == (10, 20)
+
+
+def test_what_copilot_bills_stands_beside_the_response_or_in_it() -> None:
+    *going, last = response_events([CALL])
+    billed = {"copilot_usage": {"total_nano_aiu": 250_000_000, "token_details": [{"token_count": 1}]}}
+    facts = [read(RESPONSES, [*going, last | billed]), read_document(RESPONSES, document(CALL, **billed))]
+    assert [one.usage.extra["copilot_usage.total_nano_aiu"] for one in facts if one.usage] == [250_000_000] * 2
+
+
+@pytest.mark.parametrize("response", [None, "gone", []])
+def test_the_last_event_is_the_end_also_where_it_tells_nothing(response: Any) -> None:
+    *going, last = response_events([CALL])
+    facts = read(RESPONSES, [*going, {**last, "response": response}])
+    assert (facts.complete, facts.usage, facts.error) == (True, None, None)
+    assert [tool.call_id for tool in facts.tools] == ["call_1"]
+
+
+def test_an_error_event_tells_its_words_also_beside_an_empty_error() -> None:
+    told = {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down", "param": None, "error": None}
+    assert read(RESPONSES, [told]).error == ErrorFact("Slow down", "rate_limit_exceeded")
