@@ -7,17 +7,18 @@ day is read.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from peewee import OP, SQL, Expression, fn
 
+from aitap.storage.database import rows_of
 from aitap.storage.day_numbers import DAY, microseconds, moment
-from aitap.storage.filters import Filter, conditions, kind_conditions, where
-from aitap.storage.models import Interception, Kind, KindDay
+from aitap.storage.filters import Filter, Term, all_of, kind_terms, terms, times
 from aitap.storage.session_filters import unindexed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from peewee import Database
 
 __all__ = [
@@ -34,35 +35,39 @@ Span = tuple[datetime | None, datetime | None]
 def count_interceptions(database: Database, filter: Filter) -> int:
     """How many interceptions there are."""
     if filter.session_id is not None:
-        return _counted(database, conditions(filter))
-    kinds = kind_conditions(filter)
-    is_open = Interception.ended_at.is_null()
+        return _counted(database, terms(filter))
+    kinds = kind_terms(filter)
+    is_open = Term("ended_at IS NULL")
     everything = msgspec.structs.replace(filter, ended=False)
     # Those in flight are not counted yet; they are few.
-    total = 0 if filter.ended else _counted(database, [*conditions(everything), is_open])
+    total = 0 if filter.ended else _counted(database, [*terms(everything), is_open])
     if filter.started_after is None and filter.started_before is None:
-        return total + _summed(database, Kind, kinds)
-    kinds_meant = [Kind.select(Kind.id).where(*kinds)] if kinds else []
+        return total + _summed(database, "aitap_kinds", kinds)
+    meant = all_of(kinds)
+    those = f"IN (SELECT id FROM aitap_kinds WHERE {meant.sql})"
     first, last, ends = _whole_days(filter.started_after, filter.started_before)
     if first is None or last is None or first <= last:
-        days: list[Any] = [KindDay.kind_id.in_(ids) for ids in kinds_meant]
-        days += [] if first is None else [KindDay.day >= first]
-        days += [] if last is None else [KindDay.day <= last]
-        total += _summed(database, KindDay, days)
+        days = [Term(f"kind_id {those}", meant.values)] if kinds else []
+        days += [] if first is None else [Term("day >= ?", (first,))]
+        days += [] if last is None else [Term("day <= ?", (last,))]
+        total += _summed(database, "aitap_kind_days", days)
     for after, before in ends:
-        times = conditions(Filter(started_after=after, started_before=before))
-        within = times + [Expression(unindexed(database, Interception.kind_id), OP.IN, ids) for ids in kinds_meant]
+        within = times(Filter(started_after=after, started_before=before))
+        within += [Term(f"{unindexed(database, 'kind_id')} {those}", meant.values)] if kinds else []
         # An index tells when all of them began, and another those that have not ended.
         total += _counted(database, within) - _counted(database, [*within, is_open])
     return total
 
 
-def _counted(database: Database, found: list[Any]) -> int:
-    return int(database.execute(where(Interception.select(fn.COUNT(SQL("1"))), found)).fetchone()[0])
+def _counted(database: Database, found: Sequence[Term]) -> int:
+    asked = all_of(found)
+    sql = f"SELECT count(*) FROM aibridge_interceptions WHERE {asked.sql}"
+    return int(rows_of(database, sql, asked.values)[0][0])
 
 
-def _summed(database: Database, model: Any, found: list[Any]) -> int:
-    return int(database.execute(where(model.select(fn.SUM(model.interceptions)), found)).fetchone()[0] or 0)
+def _summed(database: Database, table: str, found: Sequence[Term]) -> int:
+    asked = all_of(found)
+    return int(rows_of(database, f"SELECT sum(interceptions) FROM {table} WHERE {asked.sql}", asked.values)[0][0] or 0)
 
 
 def _whole_days(after: datetime | None, before: datetime | None) -> tuple[int | None, int | None, list[Span]]:
@@ -83,18 +88,18 @@ def _whole_days(after: datetime | None, before: datetime | None) -> tuple[int | 
 
 def _distinct(database: Database, name: str, filter: Filter, prefix: str | None, absent: str = "Unknown") -> list[str]:
     if filter.session_id is not None:
-        column: Any = getattr(Interception, name)
-        query: Any = Interception.select(column).distinct().where(*conditions(filter))
+        asked = all_of(terms(filter))
+        sql = f"SELECT DISTINCT {name} FROM aibridge_interceptions WHERE {asked.sql}"
     else:
-        column = getattr(Kind, name)
-        times = msgspec.structs.replace(
-            filter, initiator_id=None, provider=None, provider_name=None, model=None, client=None
-        )
+        meant, within = all_of(kind_terms(filter)), all_of(times(filter))
         # Limited, or PostgreSQL would look at all interceptions at once.
-        one = Interception.select(SQL("1")).where(Interception.kind_id == Kind.id, *conditions(times))
-        one = one.order_by(Interception.started_at.desc()).limit(1)
-        query = Kind.select(column).distinct().where(*kind_conditions(filter), Expression(one, OP.IS_NOT, None))
-    names = {row[0] or absent for row in database.execute(query)} - {""}
+        sql = (
+            f"SELECT DISTINCT {name} FROM aitap_kinds k WHERE {meant.sql} AND (SELECT 1 FROM aibridge_interceptions i "
+            f"WHERE i.kind_id = k.id AND {within.sql}{' AND ended_at IS NOT NULL' if filter.ended else ''} "
+            "ORDER BY i.started_at DESC LIMIT 1) IS NOT NULL"
+        )
+        asked = Term(sql, meant.values + within.values)
+    names = {row[0] or absent for row in rows_of(database, sql, asked.values)} - {""}
     return sorted(found for found in names if prefix is None or found.startswith(prefix))
 
 

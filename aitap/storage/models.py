@@ -24,6 +24,7 @@ from aitap.storage.budget_models import Budget, BudgetNotice, Group, GroupMember
 from aitap.storage.evidence_models import Ending, EvidenceBlock, ExportCursor
 from aitap.storage.fields import Json, Table, Timestamp, Uuid
 from aitap.storage.kind_models import Kind, KindDay, PrunedId, SessionDay, SessionKind
+from aitap.storage.long_sessions import FAR
 from aitap.storage.proxy_models import Host, ProxyRun
 from aitap.storage.spans import SPAN
 from aitap.storage.usage_models import (
@@ -341,6 +342,13 @@ Session.add_index(
         Session.initiator_id,
         Session.started_at,
         name="aitap_sessions_newest",
+    )
+)
+# In SQLite; in PostgreSQL the first of its keys has other words.
+Session.add_index(
+    SQL(
+        f"CREATE INDEX aitap_sessions_far ON aitap_sessions (({FAR}), ended_at, last_active_at, session_id, "
+        f"initiator_id, started_at) WHERE {FAR} IS NOT NULL"
     )
 )
 Message.add_index(Message.parent_digest, where=SQL("parent_digest IS NOT NULL"))

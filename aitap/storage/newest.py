@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aitap.storage.database import slices
-from aitap.storage.filters import kind_conditions
-from aitap.storage.models import Kind
+from aitap.storage.database import rows_of, slices
+from aitap.storage.filters import Term, all_of, kind_terms
+from aitap.storage.session_filters import kinds_meant, unindexed
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -36,6 +36,11 @@ class Listed(msgspec.Struct, frozen=True):
     table: str
     at: str
     """The column by which it is sorted. There is an index of ``kind_id`` and this."""
+
+    def between(self, after: str | None, before: str | None) -> Term:
+        """Not before a stored moment, and not after another."""
+        ends = ((">=", after), ("<=", before))
+        return all_of([Term(f"{self.at} {compare} ?", (at,)) for compare, at in ends if at is not None])
 
 
 INTERCEPTIONS = Listed("aibridge_interceptions", "started_at")
@@ -58,43 +63,37 @@ def reach(database: Database, filter: Filter, *, after: str | None, before: str 
     They began at ``after`` or later, and at ``before`` or earlier, which are stored moments.
     None where nothing matches.
     """
-    mark = database.param
-    times = "".join(
-        f" AND started_at {compare} {mark}" for compare, at in ((">=", after), ("<=", before)) if at is not None
-    )
-    span = [at for at in (after, before) if at is not None]
-    # In the words of this database, whichever the models were bound to last.
-    theirs, named = database.get_sql_context().parse(Kind.select(Kind.id).where(*kind_conditions(filter)))
+    span = INTERCEPTIONS.between(after, before)
+    if (meant := kinds_meant(database, filter)) is None:
+        meant = Term("(SELECT id FROM aitap_kinds)")
     window = max(_WINDOW, 10 * wanted)
-    newest = (
-        f"SELECT started_at, kind_id FROM aibridge_interceptions WHERE 1 = 1{times} "
-        f"ORDER BY started_at DESC LIMIT {window}"
-    )
-    found = database.execute_sql(
-        f"SELECT started_at FROM ({newest}) AS newest WHERE kind_id IN ({theirs}) "
+    # What comes after the moment is among them: beside a second bound SQLite might not look the first up.
+    until = INTERCEPTIONS.between(None, before)
+    newest = f"SELECT started_at FROM aibridge_interceptions WHERE {span.sql} ORDER BY started_at DESC LIMIT {window}"
+    found = rows_of(
+        database,
+        f"SELECT started_at FROM aibridge_interceptions WHERE {unindexed(database, 'kind_id')} IN {meant.sql} "
+        f"AND {until.sql} AND started_at >= (SELECT min(started_at) FROM ({newest}) AS newest) "
         f"ORDER BY started_at DESC LIMIT 1 OFFSET {wanted - 1}",
-        (*span, *named),
-    ).fetchone()
-    if found is not None:
-        return Reach(since=found[0], kinds=None)
-    return _by_kind(database, INTERCEPTIONS, (theirs, named), (times, span), wanted)
+        (*meant.values, *until.values, *span.values),
+    )
+    if found:
+        return Reach(since=found[0][0], kinds=None)
+    return reach_by_kind(database, INTERCEPTIONS, filter, after=after, before=before, wanted=wanted)
 
 
 def reach_by_kind(
-    database: Database, listed: Listed, filter: Filter, *, before: str | None, wanted: int
+    database: Database, listed: Listed, filter: Filter, *, after: str | None, before: str | None, wanted: int
 ) -> Reach | None:
     """The same of anything that is listed, from the index of kinds alone, whatever the filter's times."""
-    kinds = database.get_sql_context().parse(Kind.select(Kind.id).where(*kind_conditions(filter)))
-    times = ("", []) if before is None else (f" AND {listed.at} <= {database.param}", [before])
-    return _by_kind(database, listed, kinds, times, wanted)
-
-
-def _by_kind(
-    database: Database, listed: Listed, kinds: tuple[str, list[Any]], times: tuple[str, list[str]], wanted: int
-) -> Reach | None:
-    theirs, named = kinds
-    one = f"SELECT i.{listed.at} FROM {listed.table} i WHERE i.kind_id = k.id{times[0]} ORDER BY i.{listed.at} DESC"
-    rows = database.execute_sql(f"SELECT k.id, ({one} LIMIT 1) FROM ({theirs}) AS k", (*times[1], *named)).fetchall()
+    span = listed.between(after, before)
+    asked = all_of(kind_terms(filter))
+    one = f"SELECT {listed.at} FROM {listed.table} i WHERE i.kind_id = k.id AND {span.sql} ORDER BY {listed.at} DESC"
+    rows = rows_of(
+        database,
+        f"SELECT k.id, ({one} LIMIT 1) FROM aitap_kinds k WHERE {asked.sql}",
+        (*span.values, *asked.values),
+    )
     heads = sorted(((at, kind) for kind, at in rows if at is not None), reverse=True)
     if not heads:
         return None
@@ -112,7 +111,7 @@ def _by_kind(
         if not open_:
             kinds_there = [kind for at, kind in heads if at >= since]
             return Reach(since=since, kinds=kinds_there, is_all=not enough)
-        for kind, starts in _further(database, listed, {kind: last[kind] for kind in open_}, times, chunk).items():
+        for kind, starts in _further(database, listed, {kind: last[kind] for kind in open_}, span, chunk).items():
             found += starts
             if len(starts) < chunk:
                 del last[kind]
@@ -121,31 +120,28 @@ def _by_kind(
         chunk *= 2
 
 
-def _further(
-    database: Database, listed: Listed, last: dict[int, str], times: tuple[str, list[str]], count: int
-) -> dict[int, list[str]]:
+def _further(database: Database, listed: Listed, last: dict[int, str], span: Term, count: int) -> dict[int, list[str]]:
     """Of each of these kinds the starts before the last that is known, ``count`` at most, newest first."""
     found: dict[int, list[str]] = {kind: [] for kind in last}
-    # Of starts that are equal one will do: it is only for how far back they go.
-    rest = f"{times[0]} AND {listed.at} < {database.param} ORDER BY {listed.at} DESC LIMIT {count}"
     kinds = list(last)
+    at, table = listed.at, listed.table
     for some in slices(kinds, _AT_ONCE):
+        # Of starts that are equal one will do: it is only for how far back they go.
+        rest = f"AND {span.sql} AND {at} < {{last}} ORDER BY {at} DESC LIMIT {count}"
         if database.param != "?":
             # To plan so many parts would take PostgreSQL longer than all else.
-            for kind, at in database.execute_sql(
-                f"SELECT k.kind, s.at FROM unnest(%s::int[], %s::timestamptz[]) AS k(kind, last) CROSS JOIN LATERAL "
-                f"(SELECT {listed.at} AS at FROM {listed.table} WHERE kind_id = k.kind{times[0]} "
-                f"AND {listed.at} < k.last ORDER BY {listed.at} DESC LIMIT {count}) AS s",
-                (some, [last[kind] for kind in some], *times[1]),
-            ):
-                found[kind].append(at)
-            continue
-        parts = [
-            f"SELECT * FROM (SELECT {kind} AS kind_id, {listed.at} FROM {listed.table} WHERE kind_id = {kind}{rest}) "
-            f"AS k{kind}"
-            for kind in some
-        ]
-        values = [value for kind in some for value in (*times[1], last[kind])]
-        for kind, at in database.execute_sql(" UNION ALL ".join(parts), values):
-            found[kind].append(at)
+            sql = (
+                "SELECT m.kind, r.at FROM unnest(CAST(? AS int[]), CAST(? AS timestamptz[])) AS m(kind, last) "
+                f"CROSS JOIN LATERAL (SELECT {at} AS at FROM {table} WHERE kind_id = m.kind "
+                f"{rest.format(last='m.last')}) AS r"
+            )
+            values: list[Any] = [some, [last[kind] for kind in some], *span.values]
+        else:
+            sql = " UNION ALL ".join(
+                f"SELECT * FROM (SELECT {kind}, {at} FROM {table} WHERE kind_id = {kind} {rest.format(last='?')})"
+                for kind in some
+            )
+            values = [value for kind in some for value in (*span.values, last[kind])]
+        for kind, moment in rows_of(database, sql, values):
+            found[kind].append(moment)
     return found

@@ -13,7 +13,7 @@ from operator import and_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from peewee import OP, SQL, Database, Expression, SqliteDatabase, Tuple, fn
+from peewee import SQL, Database, SqliteDatabase
 
 from aitap.storage.bulk import Bulk, as_dict
 from aitap.storage.counts import (
@@ -23,15 +23,15 @@ from aitap.storage.counts import (
     distinct_provider_names,
     distinct_providers,
 )
-from aitap.storage.database import rows_of, slices
-from aitap.storage.fields import is_uuid, timestamp_text
-from aitap.storage.filters import Filter, conditions, kind_conditions, where
-from aitap.storage.models import Interception, Kind, Session
+from aitap.storage.database import question_marks, rows_of, slices
+from aitap.storage.fields import is_uuid
+from aitap.storage.filters import Filter, Term, all_of, conditions, kind_terms, stored, terms
+from aitap.storage.models import Interception, Session
 from aitap.storage.newest import reach
 from aitap.storage.newest_sessions import Place, newest_sessions
 from aitap.storage.rows import INTERCEPTION, TOKEN_COUNTERS, Shape, initiators, whole
 from aitap.storage.session_counts import count_sessions
-from aitap.storage.session_filters import session_conditions, unindexed
+from aitap.storage.session_filters import session_terms, unindexed
 from aitap.storage.spans import in_every_span
 from aitap.storage.threads import session_threads
 
@@ -56,7 +56,6 @@ __all__ = [
     "list_interceptions",
     "list_sessions",
     "recent_ids",
-    "session_query",
     "sessions_at",
     "sessions_of",
     "snapshot",
@@ -87,56 +86,61 @@ def list_interceptions(
     ``after_id`` names the last one of the page before, which has the filter's initiator if it has one. Raises
     :class:`QueryError` where there is none such. ``offset`` leaves out so many of the newest.
     """
-    cursor: Any = None
+    cursor: tuple[str, str] | None = None
     if after_id is not None:
-        position = Interception.select(Interception.started_at, Interception.id)
-        position = position.where(Interception.id == after_id.lower())
-        if filter.initiator_id is not None and is_uuid(filter.initiator_id):
-            position = position.where(Interception.initiator_id == filter.initiator_id)
-        cursor = database.execute(position).fetchone() if is_uuid(after_id.lower()) else None
-        if cursor is None:
+        asked = all_of(terms(Filter(initiator_id=filter.initiator_id)) if _names_one(filter) else [])
+        sql = f"SELECT started_at, id FROM aibridge_interceptions WHERE id = ? AND {asked.sql}"
+        known = rows_of(database, sql, (after_id.lower(), *asked.values)) if is_uuid(after_id.lower()) else []
+        if not known:
             raise QueryError(f"after_id: interception {after_id!r} not found")
+        cursor = known[0][0], str(known[0][1])
     # Whose session it is says its id as a rule, so that nothing else needs be looked for.
-    found = conditions(filter)
-    if filter.session_id is None and kind_conditions(filter):
-        found_ids = _page_of_kinds(database, filter, cursor, limit + offset)
-        if found_ids is None:
+    found = terms(filter)
+    if filter.session_id is None and kind_terms(filter):
+        reached = _page_of_kinds(database, filter, cursor, limit + offset)
+        if reached is None:
             return []
-        found = found_ids
+        found = reached
     if cursor is not None:
-        found += [
-            Interception.started_at <= cursor[0],
-            Tuple(Interception.started_at, Interception.id) < Tuple(*cursor),
-        ]
-    query = where(Interception.select(*INTERCEPTION.fields), found)
-    query = query.order_by(Interception.started_at.desc(), Interception.id.desc()).limit(limit)
-    if offset:
-        query = query.offset(offset)
-    return whole(database, database.execute(query).fetchall())
+        found += [Term("started_at <= ?", cursor[:1]), Term("(started_at, id) < (?, ?)", cursor)]
+    asked = all_of(found)
+    sql = f"{INTERCEPTION.select} WHERE {asked.sql} ORDER BY started_at DESC, id DESC LIMIT {limit} OFFSET {offset}"
+    return whole(database, rows_of(database, sql, asked.values))
 
 
-def _page_of_kinds(database: Database, filter: Filter, cursor: Any, wanted: int) -> list[Any] | None:
+def _names_one(filter: Filter) -> bool:
+    """Whether the filter names an initiator that there can be."""
+    return filter.initiator_id is not None and is_uuid(filter.initiator_id)
+
+
+def _page_of_kinds(
+    database: Database, filter: Filter, cursor: tuple[str, str] | None, wanted: int
+) -> list[Term] | None:
     """Conditions that hold for a page of what matches and for hardly anything else; None where there is nothing."""
-    after, before = (
-        None if at is None else timestamp_text(at.timestamp()) for at in (filter.started_after, filter.started_before)
-    )
+    after, before = stored(filter.started_after), stored(filter.started_before)
     if cursor is not None:
         before = cursor[0] if before is None else min(before, cursor[0])
         # These began at the same moment as the last one of the page before, and may have been on it.
-        wanted += Interception.select().where(Interception.started_at == cursor[0]).count(database)
+        wanted += _counted(database, Term("started_at = ?", cursor[:1]))
     if filter.ended:
-        wanted += Interception.select().where(Interception.ended_at.is_null()).count(database)
+        wanted += _counted(database, Term("ended_at IS NULL"))
     found = reach(database, filter, after=after, before=before, wanted=wanted)
     if found is None:
         return None
-    if found.kinds is None:
-        # By the moments: SQLite shall not begin with all that such kinds have.
-        kind: Any = unindexed(database, Interception.kind_id)
-        of_kinds = Expression(kind, OP.IN, Kind.select(Kind.id).where(*kind_conditions(filter)))
+    if found.kinds is not None:
+        of_kinds = Term(f"kind_id IN ({', '.join(map(str, found.kinds))})")
     else:
-        of_kinds = Interception.kind_id.in_(found.kinds)
+        # By the moments: SQLite shall not begin with all that such kinds have.
+        meant = all_of(kind_terms(filter))
+        kind = unindexed(database, "kind_id")
+        of_kinds = Term(f"{kind} IN (SELECT id FROM aitap_kinds WHERE {meant.sql})", meant.values)
     rest = Filter(started_before=filter.started_before, ended=filter.ended)
-    return [Interception.started_at >= found.since, of_kinds, *conditions(rest)]
+    return [Term("started_at >= ?", (found.since,)), of_kinds, *terms(rest)]
+
+
+def _counted(database: Database, term: Term) -> int:
+    sql = f"SELECT count(*) FROM aibridge_interceptions WHERE {term.sql}"
+    return int(rows_of(database, sql, term.values)[0][0])
 
 
 def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str, Any]]:
@@ -146,9 +150,8 @@ def iter_interceptions(database: Database, filter: Filter) -> Iterator[dict[str,
 
 def get_interceptions(database: Database, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The interceptions with these ids, oldest first; ids that are not there are left out. At most 500 ids."""
-    query = Interception.select(*INTERCEPTION.fields).where(Interception.id.in_(ids))
-    rows = database.execute(query.order_by(Interception.started_at, Interception.id)).fetchall()
-    return whole(database, rows)
+    those = question_marks(len(ids))
+    return whole(database, rows_of(database, f"{INTERCEPTION.select} WHERE id IN {those} ORDER BY started_at, id", ids))
 
 
 def recent_ids(database: Database, filter: Filter, also: list[str] | None = None) -> dict[str, bool]:
@@ -193,28 +196,22 @@ def _ids(database: Database, condition: Any) -> list[str]:
 # --- sessions
 
 _SESSION = Shape(Session)
-_ORDER = (Session.last_active_at, Session.session_id, Session.initiator_id)
-
-
-def session_query(database: Database, filter: Filter) -> Any:
-    """The rows of the sessions that a filter means, in no order yet; :func:`sessions_of` makes dicts of them."""
-    first = Interception.alias("first")
-    # By the moment, which an index tells: else all interceptions of each session would be looked at.
-    metadata = (
-        first.select(first.metadata)
-        .where(
-            first.session_id == Session.session_id,
-            first.initiator_id == Session.initiator_id,
-            first.started_at == Session.started_at,
-        )
-        .order_by(first.id)
-        .limit(1)
-    )
-    return where(Session.select(*_SESSION.fields, metadata), session_conditions(database, filter))
+_ORDER = ("last_active_at", "session_id", "initiator_id")
+_IN_ORDER = ", ".join(f"s.{name}" for name in _ORDER)
+_PLACE = [_SESSION.names.index(name) for name in _ORDER]
+# The first call by its moment, which an index tells: else all of each session would be looked at.
+_SELECT = f"""
+    SELECT {", ".join(f"s.{name}" for name in _SESSION.names)}, (
+        SELECT i.metadata FROM aibridge_interceptions i
+        WHERE i.session_id = s.session_id AND i.initiator_id = s.initiator_id AND i.started_at = s.started_at
+        ORDER BY i.id LIMIT 1
+    ) FROM aitap_sessions s WHERE
+"""
+"""The rows of sessions, as :func:`sessions_of` makes dicts of them; conditions follow."""
 
 
 def sessions_of(database: Database, rows: list[Any]) -> list[dict[str, Any]]:
-    """Rows of :func:`session_query` as plain dicts ready for JSON."""
+    """Rows of sessions as plain dicts ready for JSON."""
     people = initiators(database, {str(row[_SESSION.names.index("initiator_id")]): None for row in rows})
     return [_session(row, people) for row in rows]
 
@@ -248,15 +245,17 @@ def list_sessions(
     """
     after: Place | None = None
     if after_id is not None:
-        cursors = Session.select(*_ORDER).where(Session.session_id == after_id)
-        if filter.initiator_id is not None and is_uuid(filter.initiator_id):
-            cursors = cursors.where(Session.initiator_id == filter.initiator_id)
-        found = database.execute(cursors.limit(2)).fetchall()
+        asked = [Term("session_id = ?", (after_id,))]
+        if _names_one(filter):
+            asked.append(Term("initiator_id = ?", (filter.initiator_id,)))
+        cursor = all_of(asked)
+        sql = f"SELECT {', '.join(_ORDER)} FROM aitap_sessions WHERE {cursor.sql} LIMIT 2"
+        found = rows_of(database, sql, cursor.values)
         if not found:
             raise QueryError(f"after_id: session {after_id!r} not found")
         if len(found) > 1:
             raise QueryError(f"after_id: several users have a session {after_id!r}: name the initiator")
-        after = found[0]
+        after = found[0][0], found[0][1], str(found[0][2])
     return sessions_of(
         database,
         sessions_at(database, newest_sessions(database, filter, limit=limit, after=after, offset=offset)),
@@ -268,7 +267,7 @@ def sessions_at(database: Database, places: list[Place]) -> list[Any]:
     found: dict[tuple[str, str], Any] = {}
     for page in slices(places, _PAGE):
         some = [session_id for _, session_id, _ in page]
-        for row in database.execute(session_query(database, Filter()).where(Session.session_id.in_(some))):
+        for row in rows_of(database, f"{_SELECT} s.session_id IN {question_marks(len(some))}", some):
             found[row[0], str(row[1])] = row
     # What retention takes meanwhile is not there any more.
     return [found[key] for _, *key_ in places if (key := (key_[0], key_[1])) in found]
@@ -278,16 +277,18 @@ def iter_sessions(database: Database, filter: Filter) -> Iterator[dict[str, Any]
     """All sessions, least recently active first, as they stood at one moment."""
     # A session moves in this order whenever it is active: without a snapshot it could come twice.
     with snapshot(database):
-        last: Any = None
+        last: tuple[Any, ...] | None = None
         while True:
-            query = session_query(database, filter)
+            asked = session_terms(database, filter)
             if last is not None:
-                query = query.where(Tuple(*_ORDER) > Tuple(*last))
-            rows = database.execute(query.order_by(*_ORDER).limit(_PAGE)).fetchall()
+                asked.append(Term(f"({_IN_ORDER}) > (?, ?, ?)", last))
+            found = all_of(asked)
+            sql = f"{_SELECT} {found.sql} ORDER BY {_IN_ORDER} LIMIT {_PAGE}"
+            rows = rows_of(database, sql, found.values)
             yield from sessions_of(database, rows)
             if len(rows) < _PAGE:
                 return
-            last = [rows[-1][_SESSION.names.index(column.name)] for column in _ORDER]
+            last = tuple(rows[-1][place] for place in _PLACE)
 
 
 def snapshot(database: Database) -> Any:
@@ -306,12 +307,9 @@ def get_session(database: Database, session_id: str, initiator_id: str | None = 
     session = find_session(database, session_id, initiator_id)
     if session is None:
         return None
-    query = (
-        Interception.select(*INTERCEPTION.fields)
-        .where((Interception.session_id == session["id"]) & (Interception.initiator_id == session["initiator_id"]))
-        .order_by(Interception.started_at, Interception.id)
-    )
-    return session | session_threads(whole(database, database.execute(query).fetchall()))
+    sql = f"{INTERCEPTION.select} WHERE session_id = ? AND initiator_id = ? ORDER BY started_at, id"
+    rows = rows_of(database, sql, (session["id"], session["initiator_id"]))
+    return session | session_threads(whole(database, rows))
 
 
 def find_session(database: Database, session_id: str, initiator_id: str | None = None) -> dict[str, Any] | None:
@@ -329,15 +327,19 @@ def find_session(database: Database, session_id: str, initiator_id: str | None =
 
 
 def _find_sessions(database: Database, text: str, initiator_id: str | None) -> list[Any]:
-    query = session_query(database, Filter(initiator_id=initiator_id)).limit(2)
-    steps: list[Any] = [Session.session_id == text]
+    steps = [Term("s.session_id = ?", (text,))]
     if len(text) >= _SHORTEST:
-        steps.append((Session.session_id > text) & (Session.session_id < text + chr(0x10FFFF)))
-        steps.append(fn.SUBSTR(Session.session_id, fn.LENGTH(Session.session_id) - len(text) + 1) == text)
-    for condition in steps:
-        if rows := database.execute(query.where(condition)).fetchall():
-            return list(rows)
+        steps.append(Term("s.session_id > ? AND s.session_id < ?", (text, text + chr(0x10FFFF))))
+        steps.append(Term("substr(s.session_id, length(s.session_id) - ? + 1) = ?", (len(text), text)))
+    asked = session_terms(database, Filter(initiator_id=initiator_id))
+    for step in steps:
+        found = all_of([step, *asked])
+        if rows := rows_of(database, f"{_SELECT} {found.sql} LIMIT 2", found.values):
+            return rows
     if interception := get_interception(database, text):
-        same = (Session.session_id == interception["session_id"], Session.initiator_id == interception["initiator_id"])
-        return list(database.execute(query.where(*same)).fetchall())
+        key = Term(
+            "s.session_id = ? AND s.initiator_id = ?", (interception["session_id"], interception["initiator_id"])
+        )
+        found = all_of([key, *asked])
+        return rows_of(database, f"{_SELECT} {found.sql}", found.values)
     return []

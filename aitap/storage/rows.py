@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from peewee import BooleanField, Database
 
-from aitap.storage.database import slices
+from aitap.storage.database import question_marks, rows_of, slices
 from aitap.storage.fields import Json, Timestamp, Uuid
 from aitap.storage.models import Interception, ModelThought, TokenUsage, ToolUsage, User, UserPrompt
 
@@ -93,7 +93,7 @@ def initiators(database: Database, ids: Iterable[str]) -> dict[str, dict[str, An
         known: {"id": known, "username": None, "name": None, "avatar_url": None} for known in ids
     }
     for some in slices(list(found), _AT_ONCE):
-        for row in database.execute(User.select(*_USER.fields).where(User.id.in_(some))):
+        for row in rows_of(database, f"{_USER.select} WHERE id IN {question_marks(len(some))}", some):
             user = _USER.dict(row)
             found[user["id"]] = {name: user[name] for name in ("id", "username", "name", "avatar_url")}
     return found
@@ -109,10 +109,10 @@ def whole(database: Database, rows: Sequence[Sequence[Any]]) -> list[dict[str, A
         for name in CHILDREN:
             record[name] = []
     for some in slices(list(by_id), _AT_ONCE):
-        those = ", ".join([database.param] * len(some))
+        those = question_marks(len(some))
         for name, shape in CHILDREN.items():
             # As text: for Peewee, putting long lists of parameters together costs more than the query itself.
-            query = f"{shape.select} WHERE interception_id IN ({those}) ORDER BY interception_id, created_at, id"
-            for child in map(shape.dict, database.execute_sql(query, some).fetchall()):
+            query = f"{shape.select} WHERE interception_id IN {those} ORDER BY interception_id, created_at, id"
+            for child in map(shape.dict, rows_of(database, query, some)):
                 by_id[child["interception_id"]][name].append(child)
     return records

@@ -7,20 +7,19 @@ a span that has both ends, are counted one by one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from peewee import SQL, fn
+from typing import TYPE_CHECKING, NamedTuple
 
 from aitap.storage.database import rows_of
 from aitap.storage.day_numbers import DAY, microseconds
 from aitap.storage.fields import timestamp_text
-from aitap.storage.filters import Filter, kind_conditions, where
-from aitap.storage.models import Kind, Session, SessionKind
+from aitap.storage.filters import Term, all_of, kind_terms
 from aitap.storage.session_days import COLUMNS
-from aitap.storage.session_filters import KEY, asks_more, few, kinds_asked, session_conditions
+from aitap.storage.session_filters import asks_more, few, kinds_asked, session_terms
 
 if TYPE_CHECKING:
     from peewee import Database
+
+    from aitap.storage.filters import Filter
 
 __all__ = ["count_sessions"]
 
@@ -45,17 +44,18 @@ def count_sessions(database: Database, filter: Filter) -> int:
     after, before = filter.started_after, filter.started_before
     if filter.session_id is None and filter.initiator_id is None and filter.client != "" and not (after and before):
         return _by_day(database, filter)
-    query: Any
     if filter.session_id is None and asks_more(filter):
-        matching = few(database, filter)
-        if matching is None:
+        found = few(database, filter)
+        if found is None:
             # In the order of the key, unless they are one person's: what is told apart by it needs no sorting.
-            in_order = after is None and filter.initiator_id is None
-            matching = SessionKind.select(*KEY).where(*kinds_asked(database, filter, of_one=in_order))
-        query = matching.distinct().select_from(fn.COUNT(SQL("1")))
+            asked = all_of(kinds_asked(database, filter, of_one=after is None and filter.initiator_id is None))
+            keys = f"SELECT k.session_id, k.initiator_id FROM aitap_session_kinds k WHERE {asked.sql}"
+            found = Term(keys, asked.values)
+        sql = f"SELECT count(*) FROM (SELECT DISTINCT session_id, initiator_id FROM ({found.sql}) AS found) AS told"
     else:
-        query = where(Session.select(fn.COUNT(Session.session_id)), session_conditions(database, filter))
-    return int(database.execute(query).fetchone()[0])
+        found = all_of(session_terms(database, filter))
+        sql = f"SELECT count(*) FROM aitap_sessions s WHERE {found.sql}"
+    return int(rows_of(database, sql, found.values)[0][0])
 
 
 class _End(NamedTuple):
@@ -103,7 +103,8 @@ def _summed(database: Database, filter: Filter, end: _End, day: int) -> int:
 
 def _within(database: Database, filter: Filter, end: _End, moments: tuple[int, int, int]) -> int:
     """Of a part of a day: from one moment to another, but for those that whole days, beyond the third, have counted."""
-    kinds = [int(row[0]) for row in database.execute(where(Kind.select(Kind.id), kind_conditions(filter)))]
+    asked = all_of(kind_terms(filter))
+    kinds = [int(row[0]) for row in rows_of(database, f"SELECT id FROM aitap_kinds WHERE {asked.sql}", asked.values)]
     if not kinds:
         return 0
     sql = _WITHIN.format(kinds=", ".join(map(str, kinds)), at=end.at, beyond=end.beyond)

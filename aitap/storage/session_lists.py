@@ -12,15 +12,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from peewee import Tuple
 
 from aitap.storage import queries
 from aitap.storage.database import question_marks, rows_of
-from aitap.storage.fields import Timestamp, is_uuid
-from aitap.storage.filters import where
-from aitap.storage.models import Session
+from aitap.storage.fields import is_uuid
+from aitap.storage.filters import Term, all_of
 from aitap.storage.newest_sessions import newest_sessions
-from aitap.storage.session_filters import session_conditions
+from aitap.storage.rows import TOKEN_COUNTERS
+from aitap.storage.session_filters import session_terms
 from aitap.storage.word_search import sessions_in_question, texts_found
 
 if TYPE_CHECKING:
@@ -32,20 +31,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SEARCH_SECONDS", "SORTS", "Cursor", "SessionPage", "read_cursor", "session_page"]
 
-_TOKENS = (
-    Session.input_tokens + Session.output_tokens + Session.cache_read_input_tokens + Session.cache_write_input_tokens
-)
-SORTS: dict[str, Any] = {
-    "active": Session.last_active_at,
-    "started": Session.started_at,
-    "cost": Session.cost_micros,
-    "tokens": _TOKENS,
-    "calls": Session.interceptions,
-    "threads": Session.threads,
-    "tools": Session.tool_calls,
-    "errors": Session.errors,
+SORTS = {
+    "active": "s.last_active_at",
+    "started": "s.started_at",
+    "cost": "s.cost_micros",
+    "tokens": f"({' + '.join(f's.{name}' for name in TOKEN_COUNTERS)})",
+    "calls": "s.interceptions",
+    "threads": "s.threads",
+    "tools": "s.tool_calls",
+    "errors": "s.errors",
 }
-"""What the list can be sorted by."""
+"""What the list can be sorted by: names, and what each is of a row ``s`` of ``aitap_sessions``."""
+_MOMENTS = ("active", "started")
 
 SEARCH_SECONDS = 1.5
 """For so long a search for words looks before it shows what it has."""
@@ -84,7 +81,7 @@ def read_cursor(text: str, sort: str) -> Cursor:
         cursor = msgspec.json.decode(text, type=Cursor)
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise ValueError("no cursor") from None
-    if isinstance(SORTS[sort], Timestamp):
+    if sort in _MOMENTS:
         fits = isinstance(cursor.value, str) and _MOMENT.fullmatch(cursor.value) is not None
     else:
         fits = isinstance(cursor.value, int) and abs(cursor.value) < _LARGEST
@@ -121,21 +118,23 @@ class _Listing:
     def __init__(self, database: Database, filter: Filter, sort: str, *, descending: bool) -> None:
         self._database = database
         self._filter = filter
-        self._column = SORTS[sort]
+        self._sort = sort
         self._descending = descending
 
     def places(self, limit: int, after: Cursor | None) -> list[Cursor]:
         """Where the first sessions after one stand in this order; nothing else is read of them."""
-        if self._column is Session.last_active_at and self._descending:
+        if self._sort == "active" and self._descending:
             place = None if after is None else (str(after.value), after.session_id, after.initiator_id)
             return [Cursor(*row) for row in newest_sessions(self._database, self._filter, limit=limit, after=place)]
-        order = (self._column, Session.session_id, Session.initiator_id)
-        query = where(Session.select(*order), session_conditions(self._database, self._filter))
+        order = (SORTS[self._sort], "s.session_id", "s.initiator_id")
+        found = session_terms(self._database, self._filter)
         if after is not None:
-            last = Tuple(*msgspec.structs.astuple(after))
-            query = query.where(Tuple(*order) < last if self._descending else Tuple(*order) > last)
-        query = query.order_by(*(column.desc() if self._descending else column.asc() for column in order))
-        rows = self._database.execute(query.limit(limit)).fetchall()
+            compare = "<" if self._descending else ">"
+            found.append(Term(f"({', '.join(order)}) {compare} (?, ?, ?)", msgspec.structs.astuple(after)))
+        asked = all_of(found)
+        sorted_by = ", ".join(f"{column} {'DESC' if self._descending else 'ASC'}" for column in order)
+        sql = f"SELECT {', '.join(order)} FROM aitap_sessions s WHERE {asked.sql} ORDER BY {sorted_by} LIMIT {limit}"
+        rows = rows_of(self._database, sql, asked.values)
         return [Cursor(value, session_id, str(initiator_id)) for value, session_id, initiator_id in rows]
 
     def sessions(self, places: list[Cursor]) -> list[dict[str, Any]]:

@@ -54,6 +54,7 @@ def test_the_migrations_make_what_the_models_say(database: Database, tmp_path: P
         "aibridge_interceptions_span_end",
         "aibridge_token_usages_span_response",
         "aibridge_tool_usages_span_call",
+        "aitap_sessions_far",
     }
     assert not difference._replace(drop_indexes=[])
     by_models.close()

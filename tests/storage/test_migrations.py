@@ -16,10 +16,11 @@ from aitap.storage import daily
 from aitap.storage import database as opening
 from aitap.storage.budget_status import budget_status
 from aitap.storage.budgets import budgets_version, set_budget
+from aitap.storage.checks import findings
 from aitap.storage.database import execute_many, rows_of, transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.homes import home_of
-from aitap.storage.sum_checks import sum_problems
+from aitap.storage.long_sessions import far
 from tests import postgres
 from tests.storage.making import ANN, BEN, T0
 
@@ -251,7 +252,7 @@ def test_0012_counts_the_sessions_there_are(older: Older) -> None:
         assert rows_of(database, sums.format(asked, which)) == [(count, count)]
     days = "SELECT day - (SELECT min(day) FROM aitap_session_days), began, ended FROM aitap_session_days"
     assert rows_of(database, f"{days} WHERE asked = 4 AND model = 'm' ORDER BY 1") == [(0, 1, 0), (2, 0, 1)]
-    assert not any("aitap_session_days" in line for line in sum_problems(database))
+    assert not any(problem.table == "aitap_session_days" for problem in findings(database))
 
 
 def test_0013_takes_the_indexes_of_random_keys_from_files(older: Older) -> None:
@@ -266,3 +267,20 @@ def test_0013_takes_the_indexes_of_random_keys_from_files(older: Older) -> None:
     keys.add("aibridge_tool_usages_provider_tool_call_id")
     spans = {f"{table}_span_{what}" for table, what in zip(tables, ("end", "response", "call"), strict=True)}
     assert names & (keys | spans) == (spans if database.param == "?" else keys)
+
+
+def test_0014_has_the_sessions_that_went_over_a_midnight_in_an_index(older: Older) -> None:
+    """By how far they went; of those that did not, nothing."""
+    database = older("0013_spans")
+    sums = dict.fromkeys(("interceptions", "threads", "prompts", "tool_calls", "errors"), 0)
+    for number, days in enumerate((0, 1, 40, 400)):
+        begin, end = timestamp_text(T0), timestamp_text(T0 + 86400 * days + 1)
+        moments = {"started_at": begin, "ended_at": end, "last_active_at": end}
+        counters = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
+        rest = {"initiator_id": ANN, "providers": "[]", "models": "[]", **sums, **dict.fromkeys(counters, 0)}
+        insert(database, "aitap_sessions", session_id=f"s{number}", **moments, **rest)
+    upgrade(database, "0014_long_sessions")
+    how_far = far(database)
+    sql = f"SELECT session_id, {how_far} FROM aitap_sessions WHERE {how_far} IS NOT NULL ORDER BY 1"
+    assert rows_of(database, sql) == [("s1", 1), ("s2", 2), ("s3", 3)]
+    assert "aitap_sessions_far" in {index.name for index in database.get_indexes("aitap_sessions")}

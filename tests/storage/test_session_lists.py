@@ -11,7 +11,7 @@ from peewee import Database
 
 from aitap.storage.queries import Filter
 from aitap.storage.session_lists import SORTS, Cursor, read_cursor, session_page
-from tests.storage.making import ANN, BEN, T0, Recording, interception, prompt, tokens, tool
+from tests.storage.making import ANN, BEN, T0, Recording, interception, prompt, rows, tokens, tool
 
 VALUES: dict[str, Any] = {
     "active": lambda one: one["last_active_at"],
@@ -78,18 +78,13 @@ def test_pages_of_any_order_hold_every_session_once(many: Database, sort: str, d
 
 
 @pytest.mark.sqlite
-def test_the_dearest_sessions_are_read_in_their_order(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dearest_sessions_are_read_in_their_order(many: Database) -> None:
     """Without sorting all there are: an index has them so."""
-    asked: list[tuple[Any, ...]] = []
-    execute: Any = many.execute_sql
-
-    def execute_sql(*statement: Any) -> Any:
-        asked.append(statement)
-        return execute(*statement)
-
-    monkeypatch.setattr(many, "execute_sql", execute_sql)
+    asked: list[str] = []
+    many.connection().set_trace_callback(asked.append)
     assert session_page(many, Filter(), sort="cost", limit=3).after is not None
-    plans = [row[3] for sql, *values in asked for row in execute(f"EXPLAIN QUERY PLAN {sql}", *values)]
+    many.connection().set_trace_callback(None)
+    plans = [row[3] for sql in asked if "aitap_sessions" in sql for row in rows(many, f"EXPLAIN QUERY PLAN {sql}")]
     assert any("INDEX aitap_sessions_cost_micros" in line for line in plans)
 
 

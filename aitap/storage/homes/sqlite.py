@@ -40,6 +40,8 @@ _PRAGMAS = {
     "wal_autocheckpoint": 4000,
     "cache_size": -16384,
 }
+# A page of sessions reads some three megabytes: what SQLite keeps by itself is less.
+_READER = {"cache_size": -8192}
 
 
 class SqliteHome:
@@ -91,7 +93,7 @@ class SqliteHome:
         # As a URI, so that SQLite never makes the file by itself: one that went away is an error, not an empty start.
         database: Any = _Sqlite(
             f"{self._path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
-            pragmas=None if read_only else _PRAGMAS,
+            pragmas=_READER if read_only else _PRAGMAS,
             timeout=_BUSY_SECONDS,
             lock_type="IMMEDIATE",
             uri=True,
