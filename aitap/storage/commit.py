@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from peewee import Database
 
     from aitap.prices.pricing import Prices
-    from aitap.record import Interception
+    from aitap.record import Interception, ModelThought, TokenUsage, ToolUsage, UserPrompt
 
 __all__ = ["Commits"]
 
 log = logging.getLogger(__name__)
 
+_CHILDREN = ("aibridge_token_usages", "aibridge_user_prompts", "aibridge_tool_usages", "aibridge_model_thoughts")
 _OUTDATED = re.compile("no such (table|column)|has no column|does not exist").search
 """What databases say where the schema is another."""
 
@@ -146,6 +147,7 @@ class Commits:
             daily.add_stored(self._database, (record.id for record in revived), times=-1)
             found = self._kinds.of(news + revived)
             with kinds.taking_away(self._database, [record.id for record in revived]):
+                self._clear(revived)
                 kept = self._contents.write(news + revived)
                 insert_records(self._database, kept, run, found, stored=stored if trusting else None)
             self._threads.write()
@@ -169,6 +171,17 @@ class Commits:
             cover(self._database, ids, calls=self._threads.completed, messages=self._contents.written)
         self._contents.committed()
         self._kinds.committed()
+
+    def _clear(self, revived: list[Interception]) -> None:
+        """What an end told that was not the end goes, but for what the true one tells under the same id."""
+        for record in revived:
+            told: tuple[Sequence[TokenUsage | UserPrompt | ToolUsage | ModelThought], ...] = (
+                *(record.token_usages, record.user_prompts, record.tool_usages, record.model_thoughts),
+            )
+            for table, children in zip(_CHILDREN, told, strict=True):
+                those = [child.id for child in children]
+                but = f" AND id NOT IN {question_marks(len(those))}" if those else ""
+                rows_of(self._database, f"DELETE FROM {table} WHERE interception_id = ?{but}", (record.id, *those))
 
     def _stored(self, ids: list[str]) -> dict[str, tuple[str, str, bool]]:
         """Which of these are there already: outcome, session and whether it has ended, by id."""

@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from peewee import Database
 
 from aitap.storage import recovery
+from aitap.storage.checks import problems
 from aitap.storage.fields import timestamp_text
 from aitap.storage.writer import Writer
-from tests.storage.making import ANN, T0, Recording, eventually, interception, rows
+from tests.storage.making import ANN, T0, Recording, eventually, interception, prompt, rows, thought, tokens, tool
 
 
 @pytest.fixture
@@ -162,3 +164,25 @@ def test_a_writer_proves_that_it_lives_until_it_takes_its_leave(database: Databa
     assert begun <= beat
     assert writer.close()
     assert rows(database, "SELECT ended_at >= heartbeat_at FROM aitap_proxies") == [(1,)]
+
+
+def test_the_true_end_takes_the_place_of_what_an_interrupted_one_had_told(recording: Recording) -> None:
+    said = interception(T0, user_prompts=[prompt("hello")], tool_usages=[tool("a")], model_thoughts=[thought("hm")])
+    cut = msgspec.structs.replace(said, outcome="interrupted", token_usages=[tokens("r")])
+    recording.batch(cut)
+    true = msgspec.structs.replace(
+        said,
+        token_usages=[tokens("r", output_tokens=50)],
+        tool_usages=[tool("a"), tool("b")],
+        model_thoughts=[thought("hm, well")],
+    )
+    recording.restart()
+    recording.batch(true)
+    counts = [
+        rows(recording.database, f"SELECT count(*) FROM aibridge_{table}")[0][0]
+        for table in ("user_prompts", "token_usages", "tool_usages", "model_thoughts")
+    ]
+    assert counts == [1, 1, 2, 1]
+    sums = "SELECT sum(usages), sum(output_tokens), sum(tool_calls), sum(prompts) FROM aitap_daily_totals"
+    assert rows(recording.database, sums) == [(1, 50, 2, 1)]
+    assert not list(problems(recording.database))
