@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 from peewee import Database, SqliteDatabase
 
+from aitap.export.doing import doer
 from aitap.export.failures import Failure
 from aitap.export.human import size
 from aitap.export.output import wants_json, write_json
+from aitap.export.progress import progress_bar, watched
 from aitap.export.query_options import json_option
 from aitap.export.replay import replay
 from aitap.export.store import database_option, in_force, opened
-from aitap.storage.checks import problems
+from aitap.storage.checks import looks
 from aitap.storage.database import StorageError, migration_status, open_database
 from aitap.storage.homes import shown
 from aitap.storage.spool.folders import Left, left_behind
+
+if TYPE_CHECKING:
+    from aitap.storage.findings import Problem
 
 __all__ = ["db"]
 
@@ -97,13 +103,39 @@ def _bytes(database: Database) -> int | None:
 
 
 @db.command()
+@click.option("--repair", is_flag=True, help="Make right what can be made right from the interceptions that are there.")
 @database_option
-def check() -> None:
-    """Check that the database is sound: file, schema, no rows without their interception, contents unchanged."""
-    with opened() as database:
-        found = problems(database)
+def check(*, repair: bool) -> None:
+    """Check that the database is sound: the file, rows without those they belong to, sums, contents.
+
+    Each line says what is wrong and what to do. With --repair whatever follows from the interceptions is made anew,
+    children and contents that belong to nothing are removed, and what is wrong then is told. Both are safe beside
+    running proxies: a repair works in short steps, may be cut off and begun again, and is on record (audit).
+    """
+    with opened(read_only=not repair) as database:
+        found: list[Problem] = []
+        with progress_bar("checking") as bar:
+            for problems in looks(database):
+                found += problems
+                bar.advance(1)
+        if repair and any(problem.table for problem in found):
+            found = _repair(database, found)
     if found:
         for problem in found[:-1]:
             click.echo(f"aitap: {problem}", err=True)
-        raise Failure(found[-1])
+        raise Failure(str(found[-1]))
     click.echo("ok")
+
+
+def _repair(database: Database, found: list[Problem]) -> list[Problem]:
+    """Repair what was found, tell it, and give what is still wrong."""
+    from aitap.storage.repair.repair import Repaired
+    from aitap.storage.repair.repair import repair as steps
+
+    done = Repaired()
+    total = sum(problem.rows for problem in found)
+    for done in watched(steps(database, found, doer()), "rows", total, lambda state: sum(state.rows.values())):  # noqa: B007
+        pass
+    for table, count in done.rows.items():
+        click.echo(f"repaired {table}: {count:,} row{'' if count == 1 else 's'}")
+    return done.left

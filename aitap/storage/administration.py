@@ -47,6 +47,7 @@ Action = Literal[
     "records.erase",
     "records.redact",
     "records.prune",
+    "records.repair",
 ]
 """What can be done."""
 ACTIONS: tuple[Action, ...] = get_args(Action)

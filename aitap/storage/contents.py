@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception, StoredMessage
 
-__all__ = ["Contents", "collect", "drop", "loosen", "note_loose", "with_contents"]
+__all__ = ["Contents", "collect", "drop", "loosen", "lost", "note_loose", "with_contents"]
 
 _INSERT = (
     "INSERT INTO aitap_messages (digest, parent_digest, role, content, bytes, created_at) "
@@ -50,6 +50,10 @@ _UNREFERRED = " AND ".join(
             for column in CONTENTS
         ),
     ]
+)
+_LOST = (
+    f"SELECT digest FROM aitap_messages WHERE {_UNREFERRED} "
+    "AND NOT EXISTS (SELECT 1 FROM aitap_loose_messages l WHERE l.digest = aitap_messages.digest)"
 )
 _SECONDS = 0.01
 _REMOVALS = "SELECT version FROM aitap_changes WHERE name = 'contents'"
@@ -144,6 +148,11 @@ def note_loose(database: Database, digests: Iterable[str]) -> None:
     """Note messages that lost what referred to them; within a transaction."""
     if rows := [(digest,) for digest in digests]:
         execute_many(database, _LOOSEN, rows)
+
+
+def lost(database: Database) -> list[str]:
+    """Messages that nothing refers to, though nobody noted them as loose."""
+    return [row[0] for row in rows_of(database, _LOST)]
 
 
 def with_contents(database: Database, before: str) -> int:

@@ -12,6 +12,7 @@ import msgspec
 
 from aitap.record import message_digest
 from aitap.storage.database import question_marks, rows_of, slices
+from aitap.storage.findings import lost
 from aitap.storage.models import CONTENTS
 from aitap.storage.rows import wire_time
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from peewee import Database
+
+    from aitap.storage.findings import Problem
 
 __all__ = ["add_messages", "add_session_messages", "content_problems"]
 
@@ -109,22 +112,22 @@ def _message(row: tuple[Any, ...]) -> Record:
     }
 
 
-def content_problems(database: Database) -> list[str]:
-    """What is wrong with the contents, one line each, at most 20 of one kind. Reads all of them."""
-    found = [f"message {digest} is not what was stored: its digest differs" for digest in _changed(database)]
+def content_problems(database: Database) -> list[Problem]:
+    """What is wrong with the contents, at most 20 of one kind. Reads all of them."""
+    found = [f"message {digest} is not what was stored, for its digest differs" for digest in _changed(database)]
     orphans = (
         "SELECT m.digest, m.parent_digest FROM aitap_messages m WHERE m.parent_digest IS NOT NULL AND NOT EXISTS "
         "(SELECT 1 FROM aitap_messages p WHERE p.digest = m.parent_digest) LIMIT ?"
     )
     found += [f"message {own} continues {parent}, which is not there" for own, parent in _some(database, orphans)]
     for column in CONTENTS:
-        lost = (
+        gone = (
             f"SELECT i.id, i.{column} FROM aibridge_interceptions i WHERE i.{column} IS NOT NULL AND NOT EXISTS "
             f"(SELECT 1 FROM aitap_messages m WHERE m.digest = i.{column}) LIMIT ?"
         )
         name = column.removesuffix("_digest")
-        found += [f"the {name} of interception {own}, {to}, is not there" for own, to in _some(database, lost)]
-    return found
+        found += [f"the {name} of interception {own}, {to}, is not there" for own, to in _some(database, gone)]
+    return list(map(lost, found))
 
 
 def _some(database: Database, sql: str) -> list[tuple[Any, ...]]:

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
     from aitap.record import Interception
 
-__all__ = ["KEY", "SUMS", "Sums", "add", "add_ended", "add_stored", "coarser", "sums_of_rows", "take_from_totals"]
+__all__ = [
+    "KEY",
+    "OF_FINER",
+    "SUMS",
+    "Sums",
+    "add",
+    "add_ended",
+    "add_stored",
+    "coarser",
+    "sums_of_rows",
+    "take_from_totals",
+]
 
 KEY = ("day", *KINDS)
 SUMS = COUNTS
@@ -44,7 +55,7 @@ def _statement(table: str, *key: str) -> str:
 
 
 _ADD = {table: _statement(table, *key) for table, key in KEYS.items()}
-_OF_FINER = {
+OF_FINER = {
     "aitap_monthly_usage": _FINEST,
     "aitap_daily_totals": _FINEST,
     "aitap_daily_models": "aitap_daily_totals",
@@ -148,7 +159,7 @@ def _add(database: Database, sums: Sums, tables: Container[str]) -> None:
     if not sums:
         return
     found = {_FINEST: sums}
-    for table, finer in _OF_FINER.items():
+    for table, finer in OF_FINER.items():
         found[table] = coarser(found[finer], KEYS[finer], KEYS[table])
     for table, some in found.items():
         if table in tables:

@@ -11,7 +11,7 @@ Kinds are some ten for each user, and stay when what they counted is gone.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peewee import OperationalError
 
@@ -35,7 +35,10 @@ __all__ = [
     "add_ended",
     "add_stored",
     "count_one",
+    "mistaken",
+    "put_sessions",
     "recount",
+    "set_right",
     "subtract",
     "taking_away",
 ]
@@ -81,6 +84,7 @@ _THEIRS = (
     "AND i.initiator_id = aitap_session_kinds.initiator_id AND i.kind_id + 0 = aitap_session_kinds.kind_id "
     "AND i.ended_at IS NOT NULL ORDER BY i.started_at"
 )
+_REMOVE_SESSION = "DELETE FROM aitap_session_kinds WHERE session_id = ? AND initiator_id = ?"
 _EMPTY_SESSION = f"DELETE FROM aitap_session_kinds WHERE {_THIS} AND interceptions <= ?"
 # What goes began a session's span, or ended it, if it lies where the span does.
 _SUBTRACT_SESSION = (
@@ -219,7 +223,53 @@ def _stored(database: Database, ids: Sequence[str]) -> tuple[Days, OfSessions]:
     return days, sessions
 
 
+def put_sessions(database: Database, keys: Iterable[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Have the kinds of these sessions be these, each with how many, the first and the last start. In a transaction."""
+    execute_many(database, _REMOVE_SESSION, list(keys))
+    execute_many(database, _ADD_SESSION, [(*row, *row[:2]) for row in rows])
+
+
 _MINE = " AND ".join(f"k.{name} = i.{name}" for name in COLUMNS[:-1]) + " AND k.client = coalesce(i.client, '')"
+
+
+_MISTAKEN = (
+    f"SELECT i.id FROM aibridge_interceptions i LEFT JOIN aitap_kinds k ON k.id = i.kind_id AND {_MINE} "
+    "WHERE k.id IS NULL"
+)
+_THEIR_COLUMNS = (*(f"CAST(i.{name} AS TEXT)" for name in COLUMNS[:-1]), "coalesce(i.client, '')")
+_KINDS_OF = f"SELECT i.id, i.kind_id, {', '.join(_THEIR_COLUMNS)} FROM aibridge_interceptions i WHERE i.id IN "
+_RESTORE = (
+    f"INSERT INTO aitap_kinds (id, {', '.join(COLUMNS)}, interceptions) VALUES (?, ?, ?, ?, ?, ?, 0) "
+    "ON CONFLICT DO NOTHING"
+)
+# PostgreSQL gives numbers in their order, whatever is there.
+_GO_ON = (
+    "SELECT setval(s.name, greatest(nextval(s.name), (SELECT max(id) FROM aitap_kinds))) "
+    "FROM (SELECT CAST(pg_get_serial_sequence('aitap_kinds', 'id') AS regclass) AS name) AS s"
+)
+_SET = "UPDATE aibridge_interceptions SET kind_id = ? WHERE id = ?"
+
+
+def mistaken(database: Database) -> list[str]:
+    """Interceptions that say of themselves another kind than theirs, one that is not there, or none."""
+    return [str(row[0]) for row in rows_of(database, _MISTAKEN)]
+
+
+def set_right(database: Database, ids: Sequence[str]) -> None:
+    """Have these interceptions name their kind. Counts are those of before. In a transaction.
+
+    A kind that is gone comes back under the number by which writers, which remember it, may still call it.
+    """
+    rows = [
+        row for some in slices(ids, _AT_ONCE) for row in rows_of(database, _KINDS_OF + question_marks(len(some)), some)
+    ]
+    named = {kind: tuple(key) for _, kind, *key in rows if isinstance(kind, int)}
+    if execute_many(database, _RESTORE, [(kind, *key) for kind, key in named.items()]) and database.param != "?":
+        rows_of(database, _GO_ON)
+    found = {key: int(rows_of(database, _FIND, key)[0][0]) for key in {tuple(key) for _, _, *key in rows}}
+    execute_many(
+        database, _SET, [(found[tuple(key)], own_id) for own_id, kind, *key in rows if found[tuple(key)] != kind]
+    )
 
 
 def recount(database: Database) -> None:

@@ -10,7 +10,6 @@ to go sooner. Who was shown whose records is kept for a time of its own.
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from aitap.storage import contents
@@ -22,22 +21,14 @@ from aitap.storage.homes import home_of_database
 from aitap.storage.pins import PINNED
 from aitap.storage.pruned import note_pruned
 from aitap.storage.removal import take_away
+from aitap.storage.steps import sized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
     from peewee import Database
 
 __all__ = ["prunable", "prunable_contents", "prune", "prune_slices"]
-
-_TARGET_SECONDS = 0.025
-_LONGEST_TARGET = 0.035
-"""What a step may aim at where hardly any of its time is for the rows."""
-_SMALLEST, _LARGEST = 16, 1000
-_LOOKED_AT = 3
-"""Of so many steps the quickest says how large the next may be."""
-_SLOW_SECONDS = 0.2
-"""A step that takes so long is made smaller than the smallest."""
 
 _OLD = "FROM aibridge_interceptions i WHERE i.started_at < ? AND i.ended_at IS NOT NULL"
 _SELECT_OLD = (
@@ -88,42 +79,22 @@ def prune_slices(
     limit = _moment(before)
     yield from _remove_interceptions(database, limit)
     if contents_before > before:
-        for _ in _sized(lambda size: contents.drop(database, _moment(contents_before), size)):
+        for _ in sized(lambda size: contents.drop(database, _moment(contents_before), size)):
             yield 0
     for _ in contents.collect(database):
         yield 0
-    for _ in _sized(lambda size: _remove_histories(database, limit, size)):
+    for _ in sized(lambda size: _remove_histories(database, limit, size)):
         yield 0
     old_audit = _moment(audit_before)
-    for _ in _sized(lambda size: remove_readings(database, old_audit, size)):
+    for _ in sized(lambda size: remove_readings(database, old_audit, size)):
         yield 0
     home = home_of_database(database)
-    for _ in _sized(lambda size: home.give_back(database, size)):
+    for _ in sized(lambda size: home.give_back(database, size)):
         yield 0
     with transaction(database):
         remove_notices(database, old_audit)
         execute_many(database, _OLD_RUNS, [(limit,)])
         execute_many(database, _OLD_HOSTS, [(limit,)])
-
-
-def _sized(step: Callable[[int], int]) -> Iterator[int]:
-    """Repeat a step until it does less than it was asked for; its size follows the time that it takes."""
-    size, quickest = _SMALLEST, _LONGEST_TARGET
-    rates: deque[float] = deque(maxlen=_LOOKED_AT)
-    while True:
-        begun = time.perf_counter()
-        done = step(size)
-        spent = time.perf_counter() - begun
-        yield done
-        if done < size:
-            break
-        # What a step costs with hardly a row in it cannot be saved by more steps.
-        quickest = min(quickest, spent)
-        target = max(_TARGET_SECONDS, min(2 * quickest, _LONGEST_TARGET))
-        least = _SMALLEST if spent < _SLOW_SECONDS else 1
-        # One that had to wait for the processor or the disk says little of the next.
-        rates.append(size / spent)
-        size = max(least, min(_LARGEST, 2 * size, int(max(rates) * target)))
 
 
 def _moment(seconds: float) -> str:
@@ -149,7 +120,7 @@ def _remove_interceptions(database: Database, before: str) -> Iterator[int]:
         removed = len(ids)
         return len(rows)
 
-    for _ in _sized(step):
+    for _ in sized(step):
         yield removed
 
 

@@ -16,19 +16,19 @@ from aitap.storage.database import execute_many, question_marks, rows_of, slices
 from aitap.storage.fields import json_text, timestamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from peewee import Database
 
     from aitap.record import Interception
 
-__all__ = ["Key", "Share", "add_ended", "rebuild", "subtract"]
+__all__ = ["COLUMNS", "Key", "Share", "Summary", "add_ended", "put", "rebuild", "subtract", "summed_up"]
 
 Key = tuple[str, str]
 """Session id, initiator id."""
 
 
-class _Summary(msgspec.Struct, gc=False):
+class Summary(msgspec.Struct, gc=False):
     """What a session row says; fields are its columns but the key. Moments are stored text, which sorts."""
 
     client: str | None
@@ -37,20 +37,20 @@ class _Summary(msgspec.Struct, gc=False):
     started_at: str
     ended_at: str | None
     last_active_at: str
-    interceptions: int
-    threads: int
-    prompts: int
-    tool_calls: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_input_tokens: int
-    cache_write_input_tokens: int
-    last_prompt: str | None
-    unpriced: int
-    cost_micros: int
+    interceptions: int = 0
+    threads: int = 0
+    prompts: int = 0
+    tool_calls: int = 0
+    errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    last_prompt: str | None = None
+    unpriced: int = 0
+    cost_micros: int = 0
 
-    def merge(self, other: _Summary) -> None:
+    def merge(self, other: Summary) -> None:
         """Take in what ``other`` says of further interceptions."""
         if (other.started_at, other.client or "") < (self.started_at, self.client or ""):
             self.client = other.client
@@ -72,7 +72,7 @@ class _Summary(msgspec.Struct, gc=False):
         self.unpriced += other.unpriced
         self.cost_micros += other.cost_micros
 
-    def _merge_activity(self, other: _Summary) -> None:
+    def _merge_activity(self, other: Summary) -> None:
         """Active at the newest prompt; without any prompt, at the earliest start."""
         if other.prompts:
             mine = (self.last_active_at, self.last_prompt or "") if self.prompts else ("", "")
@@ -82,19 +82,20 @@ class _Summary(msgspec.Struct, gc=False):
             self.last_active_at = min(self.last_active_at, other.last_active_at)
 
 
-_COLUMNS = _Summary.__struct_fields__
-_READ = f"SELECT session_id, initiator_id, {', '.join(_COLUMNS)} FROM aitap_sessions WHERE session_id IN "
+COLUMNS = Summary.__struct_fields__
+"""Of a row, but for its key and whether it is pinned."""
+_READ = f"SELECT session_id, initiator_id, {', '.join(COLUMNS)} FROM aitap_sessions WHERE session_id IN "
 _WRITE = (
-    f"INSERT INTO aitap_sessions (session_id, initiator_id, {', '.join(_COLUMNS)}) "
-    f"VALUES {question_marks(len(_COLUMNS) + 2)} "
-    f"ON CONFLICT (session_id, initiator_id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in _COLUMNS)}"
+    f"INSERT INTO aitap_sessions (session_id, initiator_id, {', '.join(COLUMNS)}) "
+    f"VALUES {question_marks(len(COLUMNS) + 2)} "
+    f"ON CONFLICT (session_id, initiator_id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in COLUMNS)}"
 )
 _MOVE = "UPDATE aitap_session_kinds SET active_at = ? WHERE session_id = ? AND initiator_id = ?"
 """A session moves in lists: its kinds (:mod:`aitap.storage.kinds`) say so too."""
 _DELETE = "DELETE FROM aitap_sessions WHERE session_id = ? AND initiator_id = ?"
 
 
-def _summary(records: list[Interception]) -> _Summary:
+def _summary(records: list[Interception]) -> Summary:
     first, newest, ended_at = records[0], None, 0.0
     threads = prompts = tools = errors = fresh = output = reads = writes = unpriced = cost = 0
     for record in records:
@@ -120,7 +121,7 @@ def _summary(records: list[Interception]) -> _Summary:
                 prompts += 1
                 if newest is None or (prompt.created_at, prompt.prompt) > (newest.created_at, newest.prompt):
                     newest = prompt
-    return _Summary(
+    return Summary(
         first.client,
         {record.provider for record in records},
         {record.model for record in records},
@@ -157,18 +158,18 @@ def add_ended(database: Database, records: Iterable[Interception]) -> None:
     _store(database, sums, moved)
 
 
-def _stored(database: Database, session_ids: list[str]) -> Iterable[tuple[Key, _Summary]]:
+def _stored(database: Database, session_ids: list[str]) -> Iterable[tuple[Key, Summary]]:
     for some in slices(session_ids, 500):
         rows = rows_of(database, _READ + question_marks(len(some)), some)
         for session_id, initiator_id, client, providers, models, *rest in rows:
-            yield (session_id, initiator_id), _Summary(client, _names(providers), _names(models), *rest)
+            yield (session_id, initiator_id), Summary(client, _names(providers), _names(models), *rest)
 
 
 def _names(stored: Any) -> set[str]:
     return set(msgspec.json.decode(stored) if isinstance(stored, str) else stored)
 
 
-def _store(database: Database, sums: dict[Key, _Summary], moved: Iterable[Key]) -> None:
+def _store(database: Database, sums: dict[Key, Summary], moved: Iterable[Key]) -> None:
     rows = [
         (*key, s.client, json_text(sorted(s.providers)), json_text(sorted(s.models)), *msgspec.structs.astuple(s)[3:])
         for key, s in sums.items()
@@ -176,16 +177,6 @@ def _store(database: Database, sums: dict[Key, _Summary], moved: Iterable[Key]) 
     if rows:
         execute_many(database, _WRITE, rows)
     execute_many(database, _MOVE, [(sums[key].last_active_at, *key) for key in moved])
-
-
-_THREADS = "coalesce(sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END), 0)"
-_ERRORS = "coalesce(sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END), 0)"
-_COUNTERS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
-_UNPRICED = "coalesce(sum(CASE WHEN c.cost_micros IS NULL THEN 1 ELSE 0 END), 0)"
-_TOKENS = ", ".join((*(f"coalesce(sum(c.{name}), 0)" for name in (*_COUNTERS, "cost_micros")), _UNPRICED))
-
-# A person typed it: neither the client for itself, nor a model for its sub-agent.
-_TYPED = "i.purpose = 'conversation' AND (i.metadata IS NULL OR json_extract(i.metadata, '$.agent') IS NULL)"
 
 
 class Share(msgspec.Struct, gc=False):
@@ -242,62 +233,99 @@ def subtract(database: Database, shares: dict[Key, Share]) -> None:
         execute_many(database, sql, list(shares))
 
 
-_ONE_SESSION = (
-    "FROM aibridge_interceptions i {} WHERE i.session_id = ? AND i.initiator_id = ? AND i.ended_at IS NOT NULL"
+_THEIRS = "WHERE i.session_id IN {} AND i.ended_at IS NOT NULL"
+_SESSION = "i.session_id, CAST(i.initiator_id AS TEXT)"
+_THREADS = "sum(CASE WHEN i.purpose = 'conversation' AND i.thread_root_id IS NULL THEN 1 ELSE 0 END)"
+_ERRORS = "sum(CASE WHEN i.outcome = 'failed' THEN 1 ELSE 0 END)"
+_CALLS = (
+    f"SELECT {_SESSION}, min(i.started_at), max(i.ended_at), count(*), {_THREADS}, {_ERRORS} "
+    f"FROM aibridge_interceptions i {_THEIRS} GROUP BY 1, 2"
 )
-_INTERCEPTIONS_OF = (
-    f"SELECT min(i.started_at), max(i.ended_at), count(*), {_THREADS}, {_ERRORS} " + _ONE_SESSION.format("")
+_COUNTERS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "cost_micros")
+
+
+def _with(table: str) -> str:
+    # A left join is read from the left: SQLite would begin with all children there are.
+    return f"FROM aibridge_interceptions i LEFT JOIN {table} c ON c.interception_id = i.id {_THEIRS}"
+
+
+_TOKENS = (
+    f"SELECT {_SESSION}, {', '.join(f'sum(c.{name})' for name in _COUNTERS)}, "
+    "sum(CASE WHEN c.id IS NOT NULL AND c.cost_micros IS NULL THEN 1 ELSE 0 END) "
+    f"{_with('aibridge_token_usages')} GROUP BY 1, 2"
 )
-_TOKENS_OF = f"SELECT {_TOKENS} " + _ONE_SESSION.format("JOIN aibridge_token_usages c ON c.interception_id = i.id")
-_TOOLS_OF = "SELECT count(*) " + _ONE_SESSION.format("JOIN aibridge_tool_usages c ON c.interception_id = i.id")
-_PROMPTS_OF = (
-    "SELECT count(*), max(c.created_at) "
-    + _ONE_SESSION.format("JOIN aibridge_user_prompts c ON c.interception_id = i.id")
-    + f" AND {_TYPED}"
+_TOOLS = f"SELECT {_SESSION}, count(c.id) {_with('aibridge_tool_usages')} GROUP BY 1, 2"
+# A person typed it: neither the client for itself, nor a model for its sub-agent.
+_PROMPTS = (
+    f"SELECT {_SESSION} AS initiator, c.created_at, c.prompt {_with('aibridge_user_prompts')} AND c.id IS NOT NULL "
+    "AND i.purpose = 'conversation' AND (i.metadata IS NULL OR json_extract(i.metadata, '$.agent') IS NULL)"
 )
-_LAST_PROMPT_OF = (
-    "SELECT c.prompt "
-    + _ONE_SESSION.format("JOIN aibridge_user_prompts c ON c.interception_id = i.id")
-    + f" AND {_TYPED} AND c.created_at = ? ORDER BY c.prompt DESC LIMIT 1"
+_LAST_PROMPTS = (
+    "SELECT session_id, initiator, number, created_at, prompt FROM (SELECT p.*, "
+    "count(*) OVER (PARTITION BY session_id, initiator) AS number, "
+    "rank() OVER (PARTITION BY session_id, initiator ORDER BY created_at DESC) AS place "
+    f"FROM ({_PROMPTS}) AS p) AS ranked WHERE place = 1"
 )
-_NAMES_OF = "SELECT DISTINCT i.provider, i.model " + _ONE_SESSION.format("")
-_CLIENT_OF = (
-    "SELECT i.client " + _ONE_SESSION.format("") + " AND i.started_at = ? ORDER BY coalesce(i.client, '') LIMIT 1"
+_NAMES = f"SELECT DISTINCT {_SESSION}, i.provider, i.model FROM aibridge_interceptions i {_THEIRS}"
+_FIRST = (
+    "SELECT session_id, initiator, client FROM (SELECT i.session_id, CAST(i.initiator_id AS TEXT) AS initiator, "
+    "i.client, rank() OVER (PARTITION BY i.session_id, i.initiator_id ORDER BY i.started_at) AS place "
+    f"FROM aibridge_interceptions i {_THEIRS}) AS ranked WHERE place = 1"
 )
+
+
+def summed_up(database: Database, keys: Iterable[Key]) -> dict[Key, Summary]:
+    """What these sessions come to, read from the tables; without those of which nothing is left."""
+    wanted = set(keys)
+    found: dict[Key, Summary] = {}
+    for some in slices(sorted({session_id for session_id, _ in wanted}), 500):
+        those = question_marks(len(some))
+
+        def asked(sql: str, some: Sequence[str] = some, those: str = those) -> Iterator[tuple[Key, list[Any]]]:
+            for session_id, initiator, *rest in rows_of(database, sql.format(those), some):
+                if (session_id, initiator) in wanted:
+                    yield (session_id, initiator), rest
+
+        for key, (started, ended, *counts) in asked(_CALLS):
+            calls, threads, errors = map(int, counts)
+            found[key] = Summary(
+                client=None,
+                providers=set(),
+                models=set(),
+                started_at=started,
+                ended_at=ended,
+                last_active_at=started,
+                interceptions=calls,
+                threads=threads,
+                errors=errors,
+            )
+        for key, sums in asked(_TOKENS):
+            for name, value in zip((*_COUNTERS, "unpriced"), sums, strict=True):
+                setattr(found[key], name, int(value or 0))
+        for key, (count,) in asked(_TOOLS):
+            found[key].tool_calls = int(count)
+        # What comes first of several at one moment, is as in Python, whatever order of texts a database has.
+        for key, (count, at, prompt) in asked(_LAST_PROMPTS):
+            found[key].prompts, found[key].last_active_at = int(count), at
+            found[key].last_prompt = max(prompt, found[key].last_prompt or "")
+        for key, (provider, model) in asked(_NAMES):
+            found[key].providers.add(provider)
+            found[key].models.add(model)
+        first: dict[Key, list[str | None]] = {}
+        for key, (client,) in asked(_FIRST):
+            first.setdefault(key, []).append(client)
+        for key, clients in first.items():
+            found[key].client = min(clients, key=lambda client: client or "")
+    return found
 
 
 def rebuild(database: Database, keys: Iterable[Key]) -> None:
     """Make these session rows anew from the tables, or remove them where nothing is left of them."""
+    wanted = list(keys)
+    put(database, wanted, summed_up(database, wanted))
 
-    def one(sql: str, *parameters: Any) -> Any:
-        return next(iter(rows_of(database, sql, parameters)))
 
-    for key in keys:
-        started, ended, interceptions, threads, errors = one(_INTERCEPTIONS_OF, *key)
-        if not interceptions:
-            rows_of(database, _DELETE, key)
-            continue
-        prompts, prompted = one(_PROMPTS_OF, *key)
-        names = rows_of(database, _NAMES_OF, key)
-        fresh, output, reads, writes, cost, unpriced = one(_TOKENS_OF, *key)
-        summary = _Summary(
-            one(_CLIENT_OF, *key, started)[0],
-            {provider for provider, _ in names},
-            {model for _, model in names},
-            started,
-            ended,
-            prompted or started,
-            interceptions,
-            threads,
-            prompts,
-            one(_TOOLS_OF, *key)[0],
-            errors,
-            fresh,
-            output,
-            reads,
-            writes,
-            one(_LAST_PROMPT_OF, *key, prompted)[0] if prompts else None,
-            unpriced,
-            cost,
-        )
-        _store(database, {key: summary}, [key])
+def put(database: Database, keys: Sequence[Key], sums: dict[Key, Summary]) -> None:
+    """Have these rows say what was found of them, or remove those of which nothing is left. In a transaction."""
+    execute_many(database, _DELETE_EMPTY, [key for key in keys if key not in sums])
+    _store(database, {key: sums[key] for key in keys if key in sums}, [key for key in keys if key in sums])

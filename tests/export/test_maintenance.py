@@ -92,6 +92,35 @@ def test_check_finds_children_without_their_interception(invoke: Invoke, url: st
     )
 
 
+def test_check_says_what_to_do_and_repair_does_it(invoke: Invoke, url: str) -> None:
+    database = open_database(url)
+    models.Session.delete().execute()
+    models.Interception.delete().where(models.Interception.model == "claude-opus-4-8").execute()
+    database.close()
+    told = invoke_any(invoke, "db", "check", "--database-url", url).splitlines()
+    assert "aitap: aitap_sessions has 1 rows that do not say" in " ".join(told)
+    assert all(line.endswith(("`aitap db check --repair` counts anew", "--repair` removes them")) for line in told)
+    lines = invoke("db", "check", "--repair", "--database-url", url).stdout.splitlines()
+    assert lines[0] == "repaired aibridge_token_usages: 1 row"
+    assert "repaired aitap_sessions: 1 row" in lines
+    assert lines[-1] == "ok"
+    assert invoke("db", "check", "--repair", "--database-url", url).stdout == "ok\n"
+    [act] = json.loads(invoke("audit", "list", "--action", "records.repair", "--json", "--database-url", url).stdout)
+    assert act["detail"]["found"]["aitap_sessions"] == 1
+
+
+def test_a_damaged_file_is_told_with_what_to_do(invoke: Invoke, url: str) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    open_database(url).execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    path.write_bytes(content)
+    for repair in ([], ["--repair"]):
+        for line in invoke_any(invoke, "db", "check", *repair, "--database-url", url).splitlines():
+            assert "damaged" in line
+            assert "restore" in line
+
+
 def invoke_any(invoke: Invoke, *args: str) -> str:
     """Several problems are several lines: the one place where a failure may be more than one line."""
     result = CliRunner().invoke(main, list(args))

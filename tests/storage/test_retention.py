@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from peewee import Database
 
 from aitap.record import Lineage
-from aitap.storage import recovery, retention
+from aitap.storage import recovery
 from aitap.storage.database import transaction
 from aitap.storage.fields import timestamp_text
 from aitap.storage.models import Session
 from aitap.storage.retention import prunable, prune, prune_slices
 from aitap.storage.sessions import rebuild
 from aitap.storage.steady import SteadyClock
+from aitap.storage.steps import LARGEST, sized
 from aitap.storage.usage_models import KEYS
 from aitap.storage.writer import Writer
 from tests.storage.making import (
@@ -163,10 +164,10 @@ def test_slices_are_short(monkeypatch: pytest.MonkeyPatch, fixed: float, each: f
         return size if len(steps) < 50 else 0
 
     monkeypatch.setattr("aitap.storage.retention.time.perf_counter", lambda: now)
-    assert len(list(retention._sized(step))) == 50
+    assert len(list(sized(step))) == 50
     assert max(seconds for _, seconds in steps) < 0.05
     size, seconds = steps[-1]
-    assert seconds > 0.02 or size == retention._LARGEST
+    assert seconds > 0.02 or size == LARGEST
 
 
 def test_a_slow_disk_gets_smaller_slices(database: Database, monkeypatch: Any) -> None:

@@ -8,11 +8,11 @@ from random import Random
 from typing import Any
 
 from aitap.storage import queries
+from aitap.storage.checks import problems
 from aitap.storage.database import execute_many, transaction
 from aitap.storage.erasure import erase_session, erase_user
 from aitap.storage.queries import Filter
 from aitap.storage.retention import prune
-from aitap.storage.sum_checks import sum_problems
 from tests.storage.making import ANN, BEN, Recording, interception, rows
 
 MIDNIGHT = datetime(2026, 11, 18, tzinfo=UTC)
@@ -66,12 +66,12 @@ def test_days_are_in_step_whatever_comes_and_goes(recording: Recording) -> None:
     dice = Random(12)
     for _ in range(4):
         recording.batch(*(some(dice, dice.randrange(9)) for _ in range(12)))
-        assert sum_problems(recording.database) == []
+        assert problems(recording.database) == []
     for moment in MOMENTS[3::4]:
         prune(recording.database, moment.timestamp())
-        assert sum_problems(recording.database) == []
+        assert problems(recording.database) == []
     list(erase_user(recording.database, ANN))
-    assert sum_problems(recording.database) == []
+    assert problems(recording.database) == []
     prune(recording.database, MOMENTS[-1].timestamp() + 1)
     assert rows(recording.database, "SELECT * FROM aitap_session_days") == []
 
@@ -88,4 +88,4 @@ def test_what_is_left_of_a_session_goes_from_its_days_too(recording: Recording) 
         execute_many(database, gone, [(session, str(user))])
     list(erase_session(database, session, str(user)))
     assert queries.count_sessions(database, Filter()) == before - 1
-    assert not any("aitap_session_days" in line for line in sum_problems(database))
+    assert not any("aitap_session_days" in line for line in problems(database))
