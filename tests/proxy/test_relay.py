@@ -221,3 +221,21 @@ def test_random_bytes_of_a_request_reach_the_provider_unchanged(
     assert exchange(proxy, ANTHROPIC, MESSAGES, body) == (400, refusal)
     assert upstream.exchanges[0][0].body == body
     assert proxy.record()["error_type"] == "bad_request"
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_a_request_without_a_length_reaches_a_provider_of_http_1_as_it_is(
+    start_proxy: Callable[..., Mitmdump], upstream: Upstream, streamed: bool
+) -> None:
+    """HTTP/2 needs no content-length, HTTP/1.1 does: without one the body would be taken for the next request."""
+    options = ("--set", "stream_large_bodies=1") if streamed else ()
+    proxy = start_proxy(command="aitap run", arguments=options)
+    upstream.serve(answer(message_json("msg_1", text="Hello")))
+    body = ask_messages("hi")
+    with upstream.speaking("http/1.1"):
+        client = Http2Client(proxy, ANTHROPIC)
+        streams = [client.post(MESSAGES, body) for _ in range(2)]
+        client.until(lambda client: client.ended.issuperset(streams))
+    assert [client.heads[stream][":status"] for stream in streams] == ["200", "200"]
+    assert [(request.http_version, request.body) for request, _ in upstream.exchanges] == [("HTTP/1.1", body)] * 2
+    assert [record["outcome"] for record in proxy.records(2)] == ["completed"] * 2

@@ -30,6 +30,7 @@ from cryptography.x509.oid import NameOID
 
 __all__ = ["Handler", "Reply", "Request", "Upstream", "answer", "in_turn", "ragged", "self_signed"]
 
+_VERSIONS = ["h2", "http/1.1"]
 PATIENCE = 60.0
 """Seconds that a thread waits for what a test promised before it gives up."""
 
@@ -120,7 +121,7 @@ class Upstream:
         self.certificate = self_signed(folder)
         """A PEM file, the key included."""
         self._context.load_cert_chain(self.certificate)
-        self._context.set_alpn_protocols(["h2", "http/1.1"])
+        self._context.set_alpn_protocols(_VERSIONS)
         self.forget()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -140,6 +141,15 @@ class Upstream:
     def serve(self, handler: Handler) -> None:
         """Give every request from now on to this handler."""
         self._handler = handler
+
+    @contextlib.contextmanager
+    def speaking(self, *versions: str) -> Iterator[None]:
+        """Know only these, by their names in ALPN, for a while; on connections that are made from now on."""
+        self._context.set_alpn_protocols(list(versions))
+        try:
+            yield
+        finally:
+            self._context.set_alpn_protocols(_VERSIONS)
 
     def close(self) -> None:
         """Stop listening."""

@@ -17,6 +17,7 @@ from aitap.access.answers import Refusals, refuse
 from aitap.access.decryption.choice import Choices, plain_name
 from aitap.access.egress.asking import Asked, note_destinations
 from aitap.access.egress.destinations import Destination, Destinations, Refused
+from aitap.access.egress.lengths import tell_lengths
 from aitap.access.egress.networks import canonical, is_loopback, literal
 from aitap.access.egress.opening_first import answer_when_open
 from aitap.access.egress.resolver import Resolver, address_of
@@ -80,6 +81,7 @@ class Egress:
         if self._upstream is not None:
             self._go_through(self._upstream)
         note_destinations(self._grafts, self._named)
+        tell_lengths(self._grafts)
         if not ctx.options.ssl_insecure:
             own = ctx.options.ssl_verify_upstream_trusted_ca
             roots = write_roots(Path(ctx.options.confdir), settings.upstream_ca, own)
