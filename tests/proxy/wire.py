@@ -31,7 +31,7 @@ RESPONSES = "/v1/responses"
 MODEL = "claude-test-1"
 GPT = "gpt-test-1"
 
-_number = itertools.count(1)
+_number = itertools.count(2)  # with 1 it would be a probe
 
 Call = tuple[str, str, dict[str, Any]]
 """A tool call: its id, the tool, its input."""
