@@ -19,6 +19,7 @@ from aitap.storage.endings import note_endings
 from aitap.storage.evidence.chain import cover
 from aitap.storage.lineage import Threads
 from aitap.storage.pruned import counted_before
+from aitap.storage.removal import CHILDREN
 from aitap.storage.retries import Retries
 from aitap.storage.statements import as_unicode, insert_records
 
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from peewee import Database
 
     from aitap.prices.pricing import Prices
-    from aitap.record import Interception, ModelThought, TokenUsage, ToolUsage, UserPrompt
+    from aitap.record import Interception
 
 __all__ = ["Commits"]
 
 log = logging.getLogger(__name__)
 
-_CHILDREN = ("aibridge_token_usages", "aibridge_user_prompts", "aibridge_tool_usages", "aibridge_model_thoughts")
 _OUTDATED = re.compile("no such (table|column)|has no column|does not exist").search
 """What databases say where the schema is another."""
 
@@ -139,19 +139,20 @@ class Commits:
             self._answers.settle(news + revived)
             if self._answers.told:
                 news = [record for record in news if record.id not in self._answers.told]
-            self._retries.find(news + revived)
-            self._threads.resolve(news + revived)
+            told = news + revived
+            self._retries.find(told)
+            self._threads.resolve(told)
             if self._prices:
-                self._prices.fill(news + revived)
-            self.on_placed(news + revived)
+                self._prices.fill(told)
+            self.on_placed(told)
             daily.add_stored(self._database, (record.id for record in revived), times=-1)
-            found = self._kinds.of(news + revived)
+            found = self._kinds.of(told)
             with kinds.taking_away(self._database, [record.id for record in revived]):
                 self._clear(revived)
-                kept = self._contents.write(news + revived)
+                kept = self._contents.write(told)
                 insert_records(self._database, kept, run, found, stored=stored if trusting else None)
             self._threads.write()
-            self._retries.write(news + revived)
+            self._retries.write(told)
             over = [record for record in news if record.ended_at is not None]
             sessions.add_ended(self._database, over)
             hosts.add_ended(self._database, over)
@@ -167,7 +168,7 @@ class Commits:
                     self._database, keys | {(record.session_id, record.initiator_id) for record in revived}
                 )
             note_endings(self._database, [record.id for record in over])
-            ids = [*(record.id for record in news + revived), *self._answers.touched]
+            ids = [*(record.id for record in told), *self._answers.touched]
             cover(self._database, ids, calls=self._threads.completed, messages=self._contents.written)
         self._contents.committed()
         self._kinds.committed()
@@ -175,11 +176,8 @@ class Commits:
     def _clear(self, revived: list[Interception]) -> None:
         """What an end told that was not the end goes, but for what the true one tells under the same id."""
         for record in revived:
-            told: tuple[Sequence[TokenUsage | UserPrompt | ToolUsage | ModelThought], ...] = (
-                *(record.token_usages, record.user_prompts, record.tool_usages, record.model_thoughts),
-            )
-            for table, children in zip(_CHILDREN, told, strict=True):
-                those = [child.id for child in children]
+            for table in CHILDREN:
+                those = [child.id for child in getattr(record, table.removeprefix("aibridge_"))]
                 but = f" AND id NOT IN {question_marks(len(those))}" if those else ""
                 rows_of(self._database, f"DELETE FROM {table} WHERE interception_id = ?{but}", (record.id, *those))
 
